@@ -1,0 +1,69 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: Swift 6 language mode (the tools version's default), warnings as errors.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+  name: "Kiln",
+  products: [
+    .library(name: "Kiln", targets: ["Kiln"]),
+    .executable(name: "kiln", targets: ["KilnCLI"]),
+    .executable(name: "kiln-bench", targets: ["KilnBench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // C: the two run-time-opened libraries, the CPU device's loops, the embedded kernel sources, the device registration.
+    .target(name: "COpenCL"),
+    .target(name: "COpenBLAS"),
+    .target(name: "CVector"),
+    .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+    .target(name: "CKilnStart"),
+    .target(name: "Kernels", path: "Kernels", exclude: []),
+
+    .target(name: "KilnEngine", swiftSettings: strict),
+    .target(name: "KilnCPU", dependencies: ["KilnEngine", "COpenBLAS", "CVector"], swiftSettings: strict),
+    .target(name: "KilnOpenCL", dependencies: ["KilnEngine", "COpenCL", "Kernels"], swiftSettings: strict),
+    .target(name: "KilnLayers", dependencies: ["KilnEngine"], swiftSettings: strict),
+    .target(name: "KilnOptimizers", dependencies: ["KilnEngine", "KilnLayers"], swiftSettings: strict),
+    .target(name: "KilnData", dependencies: ["KilnEngine", "CZlib"], swiftSettings: strict),
+    .target(
+      name: "KilnTraining", dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
+      swiftSettings: strict),
+    .target(
+      name: "KilnModels",
+      dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining"],
+      swiftSettings: strict),
+    .target(
+      name: "Kiln",
+      dependencies: [
+        "KilnEngine", "KilnCPU", "KilnOpenCL", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining",
+        "KilnModels", "CKilnStart",
+      ],
+      swiftSettings: strict),
+    .target(name: "OpCases", dependencies: ["Kiln"], swiftSettings: strict),
+    .executableTarget(
+      name: "KilnCLI",
+      dependencies: [
+        "Kiln", "OpCases",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "KilnBench",
+      dependencies: [
+        "Kiln", "OpCases", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks", exclude: ["README.md"], swiftSettings: strict),
+
+    .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
+    .testTarget(name: "KilnTests", dependencies: ["Kiln", "OpCases"], swiftSettings: strict),
+  ],
+  cLanguageStandard: .c2x
+)
