@@ -1,0 +1,12 @@
+/// What a family answers when it is asked for its gradient. Nothing is dropped silently.
+///
+/// Every family's file holds its rule next to the operation. Rules are written with public tensor functions over
+/// inputs, results and attributes only, so that gradients of gradients need no code of their own.
+enum Cotangents {
+  /// One for each input, in its shape and dtype; `nil` for inputs that have none by nature (indices, labels).
+  case rule([Tensor?])
+  /// Zero wherever it exists: integer and bool results, steps.
+  case zero
+  /// There is none, and why.
+  case undefined(String)
+}
