@@ -60,6 +60,7 @@ let package = Package(
       ],
       path: "Benchmarks", exclude: ["README.md"], swiftSettings: strict),
 
+    .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(
       name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),

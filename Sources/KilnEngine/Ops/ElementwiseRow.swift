@@ -1,6 +1,7 @@
 /// Which dtypes an elementwise row accepts.
 public enum Domain: Sendable {
   case float, number, any, bool
+  /// Whether tensors of `dtype` belong to it.
   public func contains(_ dtype: DType) -> Bool {
     switch self {
     case .float: dtype.isFloat
