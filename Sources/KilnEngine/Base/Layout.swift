@@ -65,6 +65,16 @@ public struct Layout: Hashable, Sendable {
     }
   }
 
+  /// The layout of a chain of views, first to last, or `nil` when strides cannot express it.
+  public func applying(_ views: [View]) -> Layout? {
+    var result = self
+    for view in views {
+      guard let next = result.applying(view) else { return nil }
+      result = next
+    }
+    return result
+  }
+
   private func reshaped(to target: Shape) -> Layout? {
     if target == shape { return self }
     if shape.count == 0 || isContiguous { return Layout(contiguous: target, offset: offset) }

@@ -1,0 +1,91 @@
+/// A value reached through a chain of views, applied first to last.
+struct Reference: Hashable {
+  var value: Int
+  var views: [View] = []
+
+  func applying(_ more: [View]) -> Reference { Reference(value: value, views: views + more) }
+}
+
+/// The graph with views and identities folded into references and equal subexpressions merged.
+struct CanonicalGraph {
+  struct Value: Hashable {
+    var kind: Graph.Kind
+    var inputs: [Reference]
+    var shape: Shape
+    var dtype: DType
+
+    var isElementwise: Bool {
+      switch kind {
+      case .leaf: false
+      case .constant, .random: true
+      case .op(let op):
+        switch op {
+        case .position, .unary, .binary, .select, .cast: true
+        default: false
+        }
+      }
+    }
+
+    /// Roughly the additions of one element; only meaningful for elementwise values.
+    var cost: Int {
+      switch kind {
+      case .leaf, .constant: 0
+      case .random(let distribution, _, _): distribution == .normal ? 120 : 40
+      case .op(let op):
+        switch op {
+        case .unary(let unary): unary.row.cost
+        case .binary(let binary): binary.row.cost
+        default: 1
+        }
+      }
+    }
+  }
+
+  /// Inputs before users.
+  var values: [Value] = []
+  /// What each of the graph's outputs refers to.
+  var outputs: [Reference] = []
+
+  init(_ graph: Graph) {
+    var resolved: [Reference] = []
+    resolved.reserveCapacity(graph.vertices.count)
+    var known: [Value: Int] = [:]
+    for vertex in graph.vertices {
+      let inputs = vertex.inputs.map { resolved[$0] }
+      switch vertex.kind {
+      case .op(.view(let view)):
+        resolved.append(Self.simplified(inputs[0].applying([view]), to: vertex.shape, in: values))
+        continue
+      case .op(.identity):
+        resolved.append(inputs[0])
+        continue
+      case .op(.cast) where values[inputs[0].value].dtype == vertex.dtype:
+        resolved.append(inputs[0])
+        continue
+      default: break
+      }
+      let value = Value(kind: vertex.kind, inputs: inputs, shape: vertex.shape, dtype: vertex.dtype)
+      if let same = known[value] {
+        resolved.append(Reference(value: same))
+      } else {
+        values.append(value)
+        known[value] = values.count - 1
+        resolved.append(Reference(value: values.count - 1))
+      }
+    }
+    outputs = graph.outputs.map { resolved[$0] }
+  }
+
+  /// Two reshapes in a row are one, and none at all when the shape comes back to where it was.
+  private static func simplified(_ reference: Reference, to shape: Shape, in values: [Value]) -> Reference {
+    var views = reference.views
+    while views.count >= 2, case .reshape = views[views.count - 1], case .reshape = views[views.count - 2] {
+      views.remove(at: views.count - 2)
+    }
+    if case .reshape? = views.last {
+      let before = views.dropLast().reduce(values[reference.value].shape) { $1.resultShape($0) }
+      if before == shape { views.removeLast() }
+    }
+    return Reference(value: reference.value, views: views)
+  }
+}

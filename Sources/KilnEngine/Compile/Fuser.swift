@@ -1,0 +1,243 @@
+/// Decides which elementwise values are computed inside which kernel.
+///
+/// A kernel is named by the value that ends it (its root); an elementwise value that is not a root is computed inside
+/// its consumers' kernels. Kernels run in the order of their roots, and each reads only what earlier ones stored.
+/// Values are visited from the outputs back, so the kernels of a value's consumers are known when its turn comes.
+struct Fusion {
+  /// A kernel's identity: its root value, or for a piece of an assembly that value and the piece.
+  struct Kernel: Hashable, Comparable {
+    var root: Int
+    var piece = -1
+    static func < (lhs: Kernel, rhs: Kernel) -> Bool { (lhs.root, lhs.piece) < (rhs.root, rhs.piece) }
+  }
+
+  /// Values that are stored in memory: roots of kernels, and further outputs of elementwise kernels.
+  private(set) var isStored: [Bool]
+  /// Values stored by an elementwise kernel beside its root, by that root.
+  private(set) var extraOutputs: [Int: [Int]] = [:]
+  private(set) var isExtraOutput: [Bool]
+  /// For a reduction, matmul or convolution that is finished by an elementwise kernel: that kernel's root.
+  private(set) var epilogueRoot: [Int: Int] = [:]
+  /// The inverse of `epilogueRoot`.
+  private(set) var producer: [Int: Int] = [:]
+
+  /// Bounds that keep kernels within the argument limits of OpenCL 1.2 devices and compile times linear.
+  static let maximumInstructions = 192
+  static let maximumOperands = 20
+  /// The dearest operation that is repeated to save a trip through memory.
+  static let cheap = 2
+
+  private struct Edge {
+    var consumer: Int
+    var input: Int
+    var views: [View]
+  }
+  private let graph: CanonicalGraph
+  private let enabled: Bool
+  private var edges: [[Edge]]
+  private var isOutput: [Bool]
+  /// The kernels a value is computed in.
+  private var kernels: [Set<Kernel>]
+  /// Whether the value reaches its kernel's root through no view at all.
+  private var isAligned: [Bool]
+  /// Whether some consumer repeats the value (a broadcast on the way to the root).
+  private var isRepeated: [Bool]
+  private var sizes: [Kernel: (instructions: Int, operands: Int)] = [:]
+
+  init(_ graph: CanonicalGraph, enabled: Bool) {
+    self.graph = graph
+    self.enabled = enabled
+    let count = graph.values.count
+    edges = Array(repeating: [], count: count)
+    isOutput = Array(repeating: false, count: count)
+    isStored = Array(repeating: false, count: count)
+    isExtraOutput = Array(repeating: false, count: count)
+    kernels = Array(repeating: [], count: count)
+    isAligned = Array(repeating: true, count: count)
+    isRepeated = Array(repeating: false, count: count)
+    for (consumer, value) in graph.values.enumerated() {
+      for (i, input) in value.inputs.enumerated() {
+        edges[input.value].append(Edge(consumer: consumer, input: i, views: input.views))
+      }
+    }
+    for output in graph.outputs { isOutput[output.value] = true }
+    for v in stride(from: count - 1, through: 0, by: -1) { place(v) }
+    if enabled { for v in 0..<count where isStored[v] { attachProducer(to: v) } }
+  }
+
+  private mutating func store(_ v: Int) {
+    isStored[v] = true
+    isAligned[v] = true
+    isRepeated[v] = false
+    kernels[v] = [Kernel(root: v)]
+    sizes[Kernel(root: v)] = (1, max(1, graph.values[v].inputs.count))
+  }
+
+  private mutating func place(_ v: Int) {
+    let value = graph.values[v]
+    guard value.isElementwise else { return store(v) }
+    if edges[v].isEmpty { return store(v) }
+    if value.inputs.isEmpty { return placeSource(v) }
+    guard enabled else { return store(v) }
+
+    // Where each consumer would compute it; nil where it must be read from memory.
+    var homes: Set<Kernel> = []
+    var readers: [Int] = []
+    var aligned = true
+    var repeated = false
+    for edge in edges[v] {
+      guard let targets = targets(of: edge, from: v) else {
+        readers.append(edge.consumer)
+        continue
+      }
+      homes.formUnion(targets.kernels)
+      aligned = aligned && targets.aligned
+      repeated = repeated || targets.repeated
+    }
+    let fits = homes.allSatisfy { kernel in
+      let size = sizes[kernel] ?? (0, 0)
+      return size.instructions < Self.maximumInstructions
+        && size.operands + value.inputs.count - 1 <= Self.maximumOperands
+    }
+    let repeatable = !repeated || value.cost <= Self.cheap
+    guard fits, repeatable, let first = homes.min() else { return store(v) }
+
+    if readers.isEmpty, !isOutput[v], homes.count == 1 || isCheapOnStored(value) {
+      join(v, homes, aligned: aligned, repeated: repeated)
+      return
+    }
+    // As a further output of the first kernel that uses it: every other reader must come later.
+    let root = graph.values[first.root]
+    let laterReaders = readers.allSatisfy { $0 > first.root }
+    if first.piece < 0, root.isElementwise, isStored[first.root], laterReaders, root.shape == value.shape,
+      alignedWith(first, v)
+    {
+      isStored[v] = true
+      isExtraOutput[v] = true
+      extraOutputs[first.root, default: []].append(v)
+      kernels[v] = [first]
+      isAligned[v] = true
+      isRepeated[v] = false
+      grow(first, by: value)
+      return
+    }
+    store(v)
+  }
+
+  /// Whether every path from `v` into `kernel` is free of views, and other kernels read it from memory.
+  private func alignedWith(_ kernel: Kernel, _ v: Int) -> Bool {
+    edges[v].allSatisfy { edge in
+      guard kernels[edge.consumer].contains(kernel), graph.values[edge.consumer].isElementwise else { return true }
+      return edge.views.isEmpty && isAligned[edge.consumer] && kernels[edge.consumer].count == 1
+    }
+  }
+
+  private mutating func join(_ v: Int, _ homes: Set<Kernel>, aligned: Bool, repeated: Bool) {
+    kernels[v] = homes
+    isAligned[v] = aligned && homes.count == 1
+    isRepeated[v] = repeated
+    for kernel in homes { grow(kernel, by: graph.values[v]) }
+  }
+
+  private mutating func grow(_ kernel: Kernel, by value: CanonicalGraph.Value) {
+    var size = sizes[kernel] ?? (0, 0)
+    size.instructions += 1
+    size.operands += max(0, value.inputs.count - 1)
+    sizes[kernel] = size
+  }
+
+  /// Constants and positions cost nothing and are computed wherever they are used; so are uniform random numbers,
+  /// which are dearer to store than to repeat.
+  private mutating func placeSource(_ v: Int) {
+    let value = graph.values[v]
+    let readFromMemory = isOutput[v] || edges[v].contains { targets(of: $0, from: v) == nil }
+    let repeated = edges[v].contains { $0.views.contains { if case .broadcast = $0 { true } else { false } } }
+    if readFromMemory || (value.cost > 0 && repeated) || (value.cost > 50 && edges[v].count > 1) {
+      // A constant that is read from memory somewhere is still computed in place elsewhere.
+      store(v)
+      return
+    }
+    kernels[v] = Set(edges[v].flatMap { targets(of: $0, from: v)?.kernels ?? [] })
+    isAligned[v] = false
+  }
+
+  /// The kernels in which the consumer at the end of `edge` would compute `v`; `nil` if it reads memory.
+  private func targets(of edge: Edge, from v: Int) -> (kernels: Set<Kernel>, aligned: Bool, repeated: Bool)? {
+    let value = graph.values[v]
+    let consumer = graph.values[edge.consumer]
+    // A chain of views that strides cannot express needs a stored source.
+    if Layout(contiguous: value.shape).applying(edge.views) == nil { return nil }
+    let seen = edge.views.reduce(value.shape) { $1.resultShape($0) }
+    let repeats = seen.count > value.shape.count
+    if consumer.isElementwise {
+      return (
+        kernels[edge.consumer], edge.views.isEmpty && isAligned[edge.consumer], repeats || isRepeated[edge.consumer]
+      )
+    }
+    switch consumer.kind {
+    case .op(.reduce): return ([Kernel(root: edge.consumer)], false, repeats)
+    case .op(.assemble) where edges[v].count == 1 || edge.input == 0:
+      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it.
+      return ([Kernel(root: edge.consumer, piece: edge.input)], false, repeats)
+    default: return nil
+    }
+  }
+
+  /// Worth repeating in several kernels: reading its one operand costs no more than reading it.
+  private func isCheapOnStored(_ value: CanonicalGraph.Value) -> Bool {
+    guard value.cost <= 1 else { return false }
+    let real = value.inputs.filter { graph.values[$0.value].cost > 0 || !graph.values[$0.value].isElementwise }
+    guard real.count <= 1 else { return false }
+    // Widening casts read less than they would store; the reverse saves nothing.
+    return real.allSatisfy { graph.values[$0.value].dtype.size <= value.dtype.size }
+  }
+
+  /// Lets an elementwise kernel finish the reduction, matmul or convolution that it alone reads.
+  private mutating func attachProducer(to root: Int) {
+    let value = graph.values[root]
+    guard value.isElementwise, !value.inputs.isEmpty else { return }
+    let kernel = Kernel(root: root)
+    guard kernels[root] == [kernel] else { return }  // itself an extra output of another kernel
+    var members: [Int] = []
+    var pending = [root]
+    var seen: Set<Int> = []
+    while let v = pending.popLast() {
+      guard seen.insert(v).inserted else { continue }
+      members.append(v)
+      for input in graph.values[v].inputs where graph.values[input.value].isElementwise {
+        let computedHere = !isStored[input.value] || extraOutputs[root]?.contains(input.value) == true
+        if computedHere { pending.append(input.value) }
+      }
+    }
+    let inside = Set(members)
+    var best: Int?
+    for member in members {
+      for input in graph.values[member].inputs {
+        let p = input.value
+        let candidate = graph.values[p]
+        switch candidate.kind {
+        case .op(.reduce), .op(.matmul): break
+        case .op(.convolution(let c)) where c.kind != .filterGradient: break
+        default: continue
+        }
+        guard !isOutput[p], candidate.shape.count == value.shape.count, value.shape.count > 0,
+          edges[p].allSatisfy({ inside.contains($0.consumer) && keepsOrder($0.views) && isAligned[$0.consumer] })
+        else { continue }
+        // The step's iteration space is the producer's: the kernel's axes must be the same but for axes of size 1.
+        guard candidate.shape.dimensions.filter({ $0 != 1 }) == value.shape.dimensions.filter({ $0 != 1 }) else {
+          continue
+        }
+        best = max(best ?? p, p)
+      }
+    }
+    if let best {
+      epilogueRoot[best] = root
+      producer[root] = best
+    }
+  }
+
+  /// Whether the views only add or drop axes of size 1.
+  private func keepsOrder(_ views: [View]) -> Bool {
+    views.allSatisfy { if case .reshape = $0 { true } else { false } }
+  }
+}
