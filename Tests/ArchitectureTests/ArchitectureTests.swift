@@ -110,6 +110,8 @@ struct RuleTests {
   func undocumented() {
     let text = "/// The sine.\npublic func sin() {}\n\npublic func cos() {}\n  public static func + (a: A) {}\n"
     #expect(Rules.undocumented(in: text) == ["public func cos() {}", "public static func + (a: A) {}"])
+    #expect(Rules.undocumented(in: "public subscript(i: Int) -> A {}\npublic init<S>(s: S) {}").count == 2)
+    #expect(Rules.undocumented(in: "/// X.\npublic func x(a: A) {}\npublic func x(b: B) {}").isEmpty)
     #expect(Rules.undocumented(in: "/// X.\n@discardableResult\npublic func x() {}").isEmpty)
   }
 

@@ -67,21 +67,37 @@ enum Rules {
     }.map { lines[$0] }
   }
 
-  /// Public functions, initializers of ops, operators and subscripts without a doc comment right above them
-  /// (attributes may stand between).
+  /// Public functions, initializers, operators and subscripts without a doc comment right above them (attributes may
+  /// stand between). A further overload is documented by an earlier one of the same name in the file.
   static func undocumented(in text: String) -> [String] {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
       .map { $0.trimmingCharacters(in: .whitespaces) }
-    return lines.indices.filter { i in
-      let words = lines[i].split(separator: " ").map(String.init)
-      guard words.first == "public" else { return false }
-      let kinds = ["func", "subscript", "subscript(", "init", "init("]
-      guard words.dropFirst().prefix(4).contains(where: { w in kinds.contains(w) || w.hasPrefix("subscript(") })
-      else { return false }
+    var documented: Set<String> = []
+    var missing: [String] = []
+    for i in lines.indices {
+      guard let name = publicFunction(lines[i]) else { continue }
       var above = i - 1
       while above >= 0, lines[above].hasPrefix("@") { above -= 1 }
-      return above < 0 || !lines[above].hasPrefix("///")
-    }.map { lines[$0] }
+      if above >= 0, lines[above].hasPrefix("///") {
+        documented.insert(name)
+      } else if !documented.contains(name) {
+        missing.append(lines[i])
+      }
+    }
+    return missing
+  }
+
+  /// The name of the public function, initializer, operator or subscript that a line declares.
+  private static func publicFunction(_ line: String) -> String? {
+    let words = line.split(separator: " ").map(String.init)
+    guard words.first == "public" else { return nil }
+    for (i, word) in words.prefix(5).enumerated() {
+      if word == "func", i + 1 < words.count { return String(words[i + 1].prefix { $0 != "(" && $0 != "<" }) }
+      if word.hasPrefix("subscript(") || word.hasPrefix("init(") || word.hasPrefix("init<") {
+        return String(word.prefix { $0 != "(" && $0 != "<" })
+      }
+    }
+    return nil
   }
 
   /// Paths of which two differ only in case, folders included.
