@@ -1,57 +1,5 @@
-// Scalar maths as free functions of tensors [any shape]. Each keeps shape and dtype (predicates give bool); float
-// functions take float32 and float64 and carry an error for other dtypes. The rows in UnaryOp.swift say what each
-// computes and how it differentiates.
-
-/// |x|; the gradient at 0 is 0.
-public func abs(_ x: Tensor) -> Tensor { x.unary(.abs) }
-/// -1, 0 or 1; NaN stays NaN. The gradient is zero.
-public func sign(_ x: Tensor) -> Tensor { x.unary(.sign) }
-/// x * x.
-public func square(_ x: Tensor) -> Tensor { x.unary(.square) }
-/// 1 / x; infinite at 0.
-public func reciprocal(_ x: Tensor) -> Tensor { x.unary(.reciprocal) }
-/// The square root; NaN below 0, gradient infinite at 0.
-public func sqrt(_ x: Tensor) -> Tensor { x.unary(.sqrt) }
-/// 1 / sqrt(x); infinite at 0, NaN below.
-public func rsqrt(_ x: Tensor) -> Tensor { x.unary(.rsqrt) }
-/// e to the x; float32 overflows to infinity above 88.72.
-public func exp(_ x: Tensor) -> Tensor { x.unary(.exp) }
-/// exp(x) - 1 without cancellation near 0.
-public func expm1(_ x: Tensor) -> Tensor { x.unary(.expm1) }
-/// The natural logarithm; -infinity at 0, NaN below.
-public func log(_ x: Tensor) -> Tensor { x.unary(.log) }
-/// log(1 + x) without cancellation near 0; -infinity at -1, NaN below.
-public func log1p(_ x: Tensor) -> Tensor { x.unary(.log1p) }
-/// The sine of radians; NaN at +-infinity.
-public func sin(_ x: Tensor) -> Tensor { x.unary(.sin) }
-/// The cosine of radians; NaN at +-infinity.
-public func cos(_ x: Tensor) -> Tensor { x.unary(.cos) }
-/// The tangent of radians.
-public func tan(_ x: Tensor) -> Tensor { x.unary(.tan) }
-/// The hyperbolic tangent, -1...1.
-public func tanh(_ x: Tensor) -> Tensor { x.unary(.tanh) }
-/// 1 / (1 + exp(-x)), 0...1.
-public func sigmoid(_ x: Tensor) -> Tensor { x.unary(.sigmoid) }
-/// The error function, -1...1.
-public func erf(_ x: Tensor) -> Tensor { x.unary(.erf) }
-/// The inverse of `erf` on -1...1: infinite at the ends, NaN outside.
-public func erfInverse(_ x: Tensor) -> Tensor { x.unary(.erfInverse) }
-/// max(x, 0); NaN passes through, the gradient at 0 is 0. Any number dtype.
-public func relu(_ x: Tensor) -> Tensor { x.unary(.relu) }
-/// log(1 + exp(x)), exact at both ends.
-public func softplus(_ x: Tensor) -> Tensor { x.unary(.softplus) }
-/// The nearest whole number below; gradient zero.
-public func floor(_ x: Tensor) -> Tensor { x.unary(.floor) }
-/// The nearest whole number above; gradient zero.
-public func ceil(_ x: Tensor) -> Tensor { x.unary(.ceil) }
-/// The nearest whole number, halves to even; gradient zero.
-public func round(_ x: Tensor) -> Tensor { x.unary(.round) }
-/// Whether each element is NaN, as bool.
-public func isNaN(_ x: Tensor) -> Tensor { x.unary(.isNaN) }
-/// Whether each element is neither NaN nor infinite, as bool.
-public func isFinite(_ x: Tensor) -> Tensor { x.unary(.isFinite) }
-/// The other truth value of a bool tensor.
-public func logicalNot(_ x: Tensor) -> Tensor { x.unary(.logicalNot) }
+// Functions composed of elementwise operations, and those with more than one operand. The plain unary ones stand with
+// their rows in UnaryOp.swift, the binary rows in BinaryOp.swift.
 
 /// x above 0, `slope` * x below; the gradient at 0 is `slope`.
 public func leakyReLU(_ x: Tensor, slope: Double = 0.01) -> Tensor { select(x .> 0, x, x * slope) }
