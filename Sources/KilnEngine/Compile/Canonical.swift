@@ -26,6 +26,14 @@ struct CanonicalGraph {
       }
     }
 
+    /// A constant or a position: computed wherever it is used, never read from memory.
+    var isFree: Bool {
+      switch kind {
+      case .constant, .op(.position): true
+      default: false
+      }
+    }
+
     /// Roughly the additions of one element; only meaningful for elementwise values.
     var cost: Int {
       switch kind {

@@ -97,7 +97,7 @@ struct Fusion {
     let fits = homes.allSatisfy { kernel in
       let size = sizes[kernel] ?? (0, 0)
       return size.instructions < Self.maximumInstructions
-        && size.operands + value.inputs.count - 1 <= Self.maximumOperands
+        && size.operands + addedOperands(value) <= Self.maximumOperands
     }
     let repeatable = !repeated || value.cost <= Self.cheap
     guard fits, repeatable, let first = homes.min() else { return store(v) }
@@ -142,8 +142,14 @@ struct Fusion {
   private mutating func grow(_ kernel: Kernel, by value: CanonicalGraph.Value) {
     var size = sizes[kernel] ?? (0, 0)
     size.instructions += 1
-    size.operands += max(0, value.inputs.count - 1)
+    size.operands += addedOperands(value)
     sizes[kernel] = size
+  }
+
+  /// How many more values the kernel reads, at most, when it computes this one instead of reading it. Constants and
+  /// positions are no memory.
+  private func addedOperands(_ value: CanonicalGraph.Value) -> Int {
+    max(0, value.inputs.count { !graph.values[$0.value].isFree } - 1)
   }
 
   /// Constants and positions cost nothing and are computed wherever they are used; so are uniform random numbers,
@@ -152,8 +158,9 @@ struct Fusion {
     let value = graph.values[v]
     let readFromMemory = isOutput[v] || edges[v].contains { targets(of: $0, from: v) == nil }
     let repeated = edges[v].contains { $0.views.contains { if case .broadcast = $0 { true } else { false } } }
-    if readFromMemory || (value.cost > 0 && repeated) || (value.cost > 50 && edges[v].count > 1) {
-      // A constant that is read from memory somewhere is still computed in place elsewhere.
+    let isDear = !value.isFree && (repeated || (value.cost > 50 && edges[v].count > 1))
+    if readFromMemory || isDear {
+      // A free value that is read from memory somewhere is still computed in place elsewhere.
       store(v)
       return
     }
@@ -186,7 +193,7 @@ struct Fusion {
   /// Worth repeating in several kernels: reading its one operand costs no more than reading it.
   private func isCheapOnStored(_ value: CanonicalGraph.Value) -> Bool {
     guard value.cost <= 1 else { return false }
-    let real = value.inputs.filter { graph.values[$0.value].cost > 0 || !graph.values[$0.value].isElementwise }
+    let real = value.inputs.filter { !graph.values[$0.value].isFree }
     guard real.count <= 1 else { return false }
     // Widening casts read less than they would store; the reverse saves nothing.
     return real.allSatisfy { graph.values[$0.value].dtype.size <= value.dtype.size }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// The part of the lazy graph that one evaluation works on, free of buffers and of scalar values: equal graphs mean
 /// equal programs, so a graph is also the key under which its program is kept.
 struct Graph: Hashable, Sendable {
@@ -140,11 +142,12 @@ public enum EngineOptions {
     public var fusion = true
     /// Let temporaries share memory and donated inputs be updated in place.
     public var memoryReuse = true
-    /// Evaluate every node as it is made.
-    public var eager = false
+    /// Evaluate every node as it is made, to find the operation that goes wrong; also `KILN_EAGER=1`.
+    public var eager = EngineOptions.isEagerByEnvironment
     public init() {}
   }
   @TaskLocal private static var scoped: Flags?
+  fileprivate static let isEagerByEnvironment = ProcessInfo.processInfo.environment["KILN_EAGER"] == "1"
   public static var current: Flags { scoped ?? Flags() }
 
   /// Runs `body` with other switches.

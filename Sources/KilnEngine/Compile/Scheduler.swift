@@ -190,7 +190,7 @@ struct Scheduler {
   private func isComputed(_ v: Int, in root: Int) -> Bool {
     let value = graph.values[v]
     guard value.isElementwise else { return false }
-    if !fusion.isStored[v] || v == root || value.cost == 0 && value.inputs.isEmpty { return true }
+    if !fusion.isStored[v] || v == root || value.isFree { return true }
     return fusion.extraOutputs[root]?.contains(v) == true
   }
 

@@ -61,13 +61,10 @@ public final class Node: Sendable {
 
   /// Writes the result, once; a second result of a race is the same bits and is dropped.
   func fulfil(_ storage: Storage) {
-    let released = state.withLock { state -> [Node] in
-      if state.storage == nil { state.storage = storage }
-      if isWatched { return [] }
-      defer { state.inputs = [] }
-      return state.inputs
-    }
-    Node.release(released)
+    state.withLock { if $0.storage == nil { $0.storage = storage } }
+    if isWatched { return }
+    var released = takeInputs()
+    Node.release(&released)
   }
 
   /// Gives the buffer away to an in-place update; reading this node afterwards is an error.
@@ -79,22 +76,22 @@ public final class Node: Sendable {
   }
 
   deinit {
-    Node.release(state.withLock { state -> [Node] in
-      defer { state.inputs = [] }
-      return state.inputs
-    })
+    var released = takeInputs()
+    Node.release(&released)
   }
 
-  /// Releases nodes with a list instead of the call stack, so that a chain of a million does not overflow it.
-  private static func release(_ nodes: [Node]) {
-    var pending = nodes
-    while var node = pending.popLast() {
-      if isKnownUniquelyReferenced(&node) {
-        pending += node.state.withLock { state -> [Node] in
-          defer { state.inputs = [] }
-          return state.inputs
-        }
-      }
+  private func takeInputs() -> [Node] {
+    var taken: [Node] = []
+    state.withLock { swap(&$0.inputs, &taken) }
+    return taken
+  }
+
+  /// Releases nodes with a list instead of the call stack, so that a chain of a million does not overflow it. The list
+  /// must be the only reference to its nodes' array, or none of them would be seen as unique.
+  private static func release(_ pending: inout [Node]) {
+    while !pending.isEmpty {
+      var node = pending.removeLast()
+      if isKnownUniquelyReferenced(&node) { pending += node.takeInputs() }
     }
   }
 }

@@ -40,7 +40,10 @@ extension Tensor {
         op.publicName, rule: "device \(home) does not support \(dtype)", operands: inputs.labelled,
         fix: "use `.cast(to: .float32)`, or another device", shape: shape, dtype: dtype, device: home, site: site)
     }
-    return Tensor(Node(op, inputs: inputs.map(\.node), shape: shape, dtype: dtype, device: home))
+    let tensor = Tensor(Node(op, inputs: inputs.map(\.node), shape: shape, dtype: dtype, device: home))
+    guard EngineOptions.current.eager else { return tensor }
+    do { try evaluate([tensor]) } catch { return carrying(error, shape: shape, dtype: dtype, device: home) }
+    return tensor
   }
 
   /// A tensor that carries an error that exists already.
