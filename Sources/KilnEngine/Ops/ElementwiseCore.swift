@@ -69,7 +69,8 @@ extension Tensor {
 
 extension Tensor {
   /// The same values in another dtype. Shape [any]; float to integer truncates towards zero, NaN becomes 0 and values
-  /// out of range saturate (uint8 included); to bool, anything but 0 is true. Integer to narrower integer wraps.
+  /// out of int32's or int64's range saturate; to bool, anything but 0 is true. Integer to narrower integer, and
+  /// anything to uint8, keeps the low bits.
   /// The gradient passes between float dtypes and is zero through integers and bool.
   public func cast(to dtype: DType) -> Tensor {
     dtype == self.dtype ? self : .make(.cast, [self], shape: shape, dtype: dtype)
