@@ -31,13 +31,18 @@ struct WindowAxis {
     (self.size, self.kernel, self.stride, self.dilation) = (size, kernel, stride, dilation)
     (padLow, padHigh) = pads ?? (0, 0)
     let limit = 1 << 30  // far above any real size, and products of two stay representable
-    guard kernel > 0, kernel < limit else { throw WindowMistake("the window's \(name) must be positive, got \(kernel)", "use 1 or more") }
-    guard stride > 0, stride < limit else { throw WindowMistake("the stride along \(name) must be positive, got \(stride)", "use 1 or more") }
+    guard kernel > 0, kernel < limit else {
+      throw WindowMistake("the window's \(name) must be positive, got \(kernel)", "use 1 or more")
+    }
+    guard stride > 0, stride < limit else {
+      throw WindowMistake("the stride along \(name) must be positive, got \(stride)", "use 1 or more")
+    }
     guard dilation > 0, dilation < limit else {
       throw WindowMistake("the dilation along \(name) must be positive, got \(dilation)", "use 1 or more")
     }
     guard padLow >= 0, padHigh >= 0, padLow < limit, padHigh < limit else {
-      throw WindowMistake("padding along \(name) must not be negative, got \(padLow) and \(padHigh)", "slice the input to cut it")
+      throw WindowMistake(
+        "padding along \(name) must not be negative, got \(padLow) and \(padHigh)", "slice the input to cut it")
     }
     if pads == nil {
       out = (size + stride - 1) / stride
@@ -184,7 +189,8 @@ private func transposedConvolution(
   if let bad = imageFailure(name, x, filter, file, line) { return bad }
   let inputs = x.shape[1]
   guard groups > 0, inputs % groups == 0 else {
-    return refuse("\(inputs) channels cannot be divided into \(groups) groups", "use a number of groups that divides it")
+    return refuse(
+      "\(inputs) channels cannot be divided into \(groups) groups", "use a number of groups that divides it")
   }
   guard filter.shape[0] == inputs else {
     return refuse(

@@ -58,7 +58,9 @@ extension Tensor {
         fix: "check that there is data before choosing from it", shape: chosen, dtype: dtype, file: file, line: line)
     }
     let geometry = Gather(along: axis, kind: .along, shape: source, count: indices.shape[axis])
-    let x = broadcast(to: source, file: file, line: line).reshaped(to: [geometry.outer, geometry.length, geometry.inner])
+    let x = broadcast(to: source, file: file, line: line).reshaped(to: [
+      geometry.outer, geometry.length, geometry.inner,
+    ])
     let positions = indices.asIndices.broadcast(to: chosen, file: file, line: line)
       .reshaped(to: [geometry.outer, geometry.count, geometry.inner])
     return geometry.node(.along, x, positions, file: file, line: line).viewed(.reshape(chosen))

@@ -52,7 +52,8 @@ public func matmul(_ a: Tensor, _ b: Tensor, file: StaticString = #fileID, line:
   let product = Tensor.make(
     .matmul,
     [
-      lhs.viewed(.broadcast(Shape(batch.dimensions + [m, k]))), rhs.viewed(.broadcast(Shape(batch.dimensions + [k, n]))),
+      lhs.viewed(.broadcast(Shape(batch.dimensions + [m, k]))),
+      rhs.viewed(.broadcast(Shape(batch.dimensions + [k, n]))),
     ], shape: Shape(batch.dimensions + [m, n]), dtype: a.dtype, file: file, line: line)
   return product.viewed(.reshape(Shape(result)))
 }

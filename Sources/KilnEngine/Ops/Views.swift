@@ -45,7 +45,8 @@ extension Tensor {
     }
     guard wanted == count else {
       return refuse(
-        "\(shape) has \(count) elements, \(target) has \(wanted)", "use a shape of \(count) elements, or -1 for one axis")
+        "\(shape) has \(count) elements, \(target) has \(wanted)",
+        "use a shape of \(count) elements, or -1 for one axis")
     }
     return viewed(.reshape(Shape(dimensions)), file: file, line: line)
   }
