@@ -60,7 +60,7 @@ bench-matmul: ## 1024x1024 float32 matmul beside PyTorch's, in turn
 faults: ## replay the planted faults of docs/testing.md: each must make its test fail
 	@Tests/Faults/replay.sh
 
-endurance: ## 20,000 training steps with resident memory watched (some minutes)
+endurance: ## 20,000 training steps with resident memory watched, of MNIST's perceptron if KILN_DATA is set
 	swift build $(FLAGS) --build-tests
 	KILN_ENDURANCE_STEPS=20000 swift test $(FLAGS) --skip-build --filter EnduranceTests
 

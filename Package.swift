@@ -61,6 +61,8 @@ let package = Package(
       path: "Benchmarks", exclude: ["README.md"], swiftSettings: strict),
 
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+    .testTarget(name: "DocumentationTests", dependencies: ["Kiln"], swiftSettings: strict),
+    .testTarget(name: "EnduranceTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(
       name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),

@@ -1,0 +1,68 @@
+import Foundation
+import Kiln
+import Testing
+
+/// What README.md and docs/ say in code, compiled and run.
+@Suite("Documentation")
+struct DocumentationTests {
+  private let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  private func text(_ path: String) throws -> String {
+    try String(contentsOf: root.appending(path: path), encoding: .utf8)
+  }
+
+  @Test("the README's example is the file that is compiled here, in at most 12 lines of code")
+  func readmeExample() throws {
+    let example = try text("Tests/DocumentationTests/LearnXOR.swift")
+    #expect(try text("README.md").contains("```swift\n" + example + "```"))
+    let lines = example.split(separator: "\n").filter { !$0.hasPrefix("///") }
+    #expect(lines.count <= 12)
+  }
+
+  @Test("the README's example learns", arguments: ["cpu", "opencl:0"])
+  func exampleLearns(device: String) throws {
+    #expect(try learnXOR(on: Device.named(device)) == 1)
+  }
+
+  @Test("links between the pages lead somewhere", arguments: ["README.md", "docs"])
+  func links(place: String) throws {
+    let pages =
+      place.hasSuffix(".md")
+      ? [place]
+      : try FileManager.default.contentsOfDirectory(atPath: root.appending(path: place).path(percentEncoded: false))
+        .filter { $0.hasSuffix(".md") }.map { place + "/" + $0 }
+    #expect(!pages.isEmpty)
+    for page in pages {
+      let folder = root.appending(path: page).deletingLastPathComponent()
+      for link in try text(page).matches(of: /\]\(([^)#:\s]+)(#[^)]*)?\)/).map({ String($0.1) }) {
+        let target = folder.appending(path: link).path(percentEncoded: false)
+        #expect(FileManager.default.fileExists(atPath: target), "\(page) links to \(link)")
+      }
+    }
+  }
+
+  @Test("files that the pages name exist")
+  func namedFiles() throws {
+    let docs = try FileManager.default.contentsOfDirectory(
+      atPath: root.appending(path: "docs").path(percentEncoded: false))
+    for page in ["README.md"] + docs.map({ "docs/" + $0 }) {
+      for name in try text(page).matches(of: /`((?:Sources|Tests|Kernels|Benchmarks|docs)\/[A-Za-z0-9_\/.\-]+)`/) {
+        let path = root.appending(path: String(name.1)).path(percentEncoded: false)
+        #expect(FileManager.default.fileExists(atPath: path), "\(page) names \(name.1)")
+      }
+    }
+  }
+
+  @Test("make targets that the pages name exist")
+  func makeTargets() throws {
+    let makefile = try text("Makefile")
+    let docs = try FileManager.default.contentsOfDirectory(
+      atPath: root.appending(path: "docs").path(percentEncoded: false))
+    for page in ["README.md"] + docs.map({ "docs/" + $0 }) {
+      for target in try text(page).matches(of: /`make ([a-z][a-z-]+)/).map({ String($0.1) }) {
+        #expect(makefile.contains("\n\(target):"), "\(page) names make \(target)")
+      }
+    }
+  }
+}
