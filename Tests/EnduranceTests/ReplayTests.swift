@@ -4,10 +4,10 @@ import Testing
 
 @Suite("Training steps are replayed")
 struct ReplayTests {
-  @Test("the third step and later ones compile nothing", arguments: ["cpu", "opencl:0"])
+  @Test("the second step and later ones compile nothing", arguments: ["cpu", "opencl:0"])
   func laterStepsCompileNothing(device: String) throws {
     let driver = CountingDriver(try Device.named(device))
-    let run = TrainingRun(seed: 1, on: Device(driver))
+    let run = try TrainingRun(seed: 1, on: Device(driver))
     try run.step()
     let afterFirst = driver.compilations.load(ordering: .relaxed)
     #expect(afterFirst > 0)
@@ -18,7 +18,7 @@ struct ReplayTests {
   @Test("a changed learning rate compiles nothing", arguments: ["cpu", "opencl:0"])
   func learningRateCompilesNothing(device: String) throws {
     let driver = CountingDriver(try Device.named(device))
-    let run = TrainingRun(seed: 1, on: Device(driver))
+    let run = try TrainingRun(seed: 1, on: Device(driver))
     try run.step()
     let before = driver.compilations.load(ordering: .relaxed)
     run.optimizer.learningRate = 0.5
@@ -30,7 +30,7 @@ struct ReplayTests {
   func sameBits(device: String) throws {
     let home = try Device.named(device)
     func train(_ seed: UInt64) throws -> [[UInt8]] {
-      let run = TrainingRun(seed: seed, on: home)
+      let run = try TrainingRun(seed: seed, on: home)
       for _ in 0..<20 { try run.step() }
       return try run.weights()
     }

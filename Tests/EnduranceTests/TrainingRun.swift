@@ -7,7 +7,7 @@ struct TrainingRun {
   private let features: Tensor
   private let labels: Tensor
 
-  init(seed: UInt64, on device: Device) {
+  init(seed: UInt64, on device: Device) throws {
     let generator = RandomGenerator(seed: seed)
     model = Sequential([
       Dense(32, 64, activation: .relu, generator: generator, on: device),
@@ -16,6 +16,8 @@ struct TrainingRun {
     optimizer = Optimizer(Adam(learningRate: 0.001), for: model)
     features = .randomUniform([48, 32], generator: generator, on: device)
     labels = .randomIntegers([48], low: 0, high: 10, generator: generator, on: device)
+    // In memory, as a data set and a model in training are: the first step's program is then the one of all steps.
+    try evaluate([features, labels] + model.parameters.map(\.value))
   }
 
   /// One step; returns the loss before it, which is evaluated in the same run.
