@@ -58,7 +58,7 @@ let package = Package(
       dependencies: [
         "Kiln", "OpCases", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "Benchmarks", exclude: ["README.md"], swiftSettings: strict),
+      path: "Benchmarks", exclude: ["README.md", "Peers"], swiftSettings: strict),
 
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     .testTarget(name: "DocumentationTests", dependencies: ["Kiln"], swiftSettings: strict),
