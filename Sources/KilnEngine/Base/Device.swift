@@ -70,6 +70,8 @@ public struct Bindings: Sendable {
 /// Reference-counted device memory. Drivers subclass it and free (or recycle) in `deinit`.
 open class Buffer: @unchecked Sendable {  // subclasses hold a driver handle whose contents the driver orders
   public let byteCount: Int
+  /// How many nodes hold this buffer as their result: only one that is held once may be overwritten.
+  let holders = Atomic<Int>(0)
   public init(byteCount: Int) { self.byteCount = byteCount }
 }
 

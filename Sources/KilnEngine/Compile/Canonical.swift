@@ -58,10 +58,25 @@ struct CanonicalGraph {
     var resolved: [Reference] = []
     resolved.reserveCapacity(graph.vertices.count)
     var known: [Value: Int] = [:]
+    var uses = Array(repeating: 0, count: graph.vertices.count)
+    for vertex in graph.vertices { for input in vertex.inputs { uses[input] += 1 } }
+    for output in graph.outputs { uses[output] += 1 }
+
+    func intern(_ value: Value) -> Reference {
+      if let same = known[value] { return Reference(value: same) }
+      values.append(value)
+      known[value] = values.count - 1
+      return Reference(value: values.count - 1)
+    }
+
     for vertex in graph.vertices {
       let inputs = vertex.inputs.map { resolved[$0] }
       switch vertex.kind {
       case .op(.view(let view)):
+        if uses[vertex.inputs[0]] == 1, let product = Self.transposedProduct(view, of: inputs[0], in: values) {
+          resolved.append(intern(product))
+          continue
+        }
         resolved.append(Self.simplified(inputs[0].applying([view]), to: vertex.shape, in: values))
         continue
       case .op(.identity):
@@ -72,16 +87,42 @@ struct CanonicalGraph {
         continue
       default: break
       }
-      let value = Value(kind: vertex.kind, inputs: inputs, shape: vertex.shape, dtype: vertex.dtype)
-      if let same = known[value] {
-        resolved.append(Reference(value: same))
-      } else {
-        values.append(value)
-        known[value] = values.count - 1
-        resolved.append(Reference(value: values.count - 1))
-      }
+      resolved.append(
+        intern(Value(kind: vertex.kind, inputs: inputs, shape: vertex.shape, dtype: vertex.dtype)))
     }
     outputs = graph.outputs.map { resolved[$0] }
+    removeDead()
+  }
+
+  /// (a b)^T as b^T a^T, so that the gradient of a transposed weight comes out in the weight's own layout.
+  private static func transposedProduct(_ view: View, of input: Reference, in values: [Value]) -> Value? {
+    let product = values[input.value]
+    guard case .permute(let axes) = view, case .op(.matmul) = product.kind, input.views.isEmpty else { return nil }
+    let rank = axes.count
+    guard axes == Array(0..<(rank - 2)) + [rank - 1, rank - 2] else { return nil }
+    return Value(
+      kind: product.kind, inputs: product.inputs.reversed().map { $0.applying([view]) },
+      shape: view.resultShape(product.shape), dtype: product.dtype)
+  }
+
+  /// Drops values that no output needs.
+  private mutating func removeDead() {
+    var isLive = Array(repeating: false, count: values.count)
+    for output in outputs { isLive[output.value] = true }
+    for v in values.indices.reversed() where isLive[v] {
+      for input in values[v].inputs { isLive[input.value] = true }
+    }
+    guard isLive.contains(false) else { return }
+    var renumbered = Array(repeating: 0, count: values.count)
+    var kept: [Value] = []
+    for v in values.indices where isLive[v] {
+      renumbered[v] = kept.count
+      var value = values[v]
+      for i in value.inputs.indices { value.inputs[i].value = renumbered[value.inputs[i].value] }
+      kept.append(value)
+    }
+    values = kept
+    for i in outputs.indices { outputs[i].value = renumbered[outputs[i].value] }
   }
 
   /// Two reshapes in a row are one, and none at all when the shape comes back to where it was.

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// The part of the lazy graph that one evaluation works on, free of buffers and of scalar values: equal graphs mean
 /// equal programs, so a graph is also the key under which its program is kept.
@@ -122,14 +123,12 @@ struct Snapshot {
     }
     graph.outputs = roots.map { index[ObjectIdentifier($0)]! }
     outputNodes = roots
-    // A buffer that is bound twice must not be overwritten through one of its names.
-    var uses: [ObjectIdentifier: Int] = [:]
-    for leaf in leaves { uses[ObjectIdentifier(leaf.buffer), default: 0] += 1 }
+    // A buffer that another tensor shows too (a view, a watched copy) must not be overwritten.
     graph.donated = donated.compactMap { node in
       guard let leaf = leafIndex[ObjectIdentifier(node)] else { return nil }
       let storage = leaves[leaf]
-      let whole = storage.layout.offset == 0 && storage.layout.isContiguous
-      return whole && uses[ObjectIdentifier(storage.buffer)] == 1 ? leaf : nil
+      let isWhole = storage.layout.offset == 0 && storage.layout.isContiguous
+      return isWhole && storage.buffer.holders.load(ordering: .acquiring) == 1 ? leaf : nil
     }.sorted()
     graph.options = EngineOptions.current
   }

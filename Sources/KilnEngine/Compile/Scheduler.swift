@@ -24,7 +24,7 @@ struct Scheduler {
   static func schedule(_ graph: CanonicalGraph, _ fusion: Fusion) -> Schedule {
     var scheduler = Scheduler(graph, fusion)
     for v in graph.values.indices { scheduler.emit(v) }
-    scheduler.schedule.outputs = graph.outputs.map { scheduler.result($0) }
+    for reference in graph.outputs { scheduler.schedule.outputs.append(scheduler.result(reference)) }
     return scheduler.schedule
   }
 
@@ -90,11 +90,12 @@ struct Scheduler {
     return copy(reference, from: value, layout)
   }
 
-  /// Like `dense`, but never an input of the program: results own their memory.
+  /// Like `dense`, but neither an input of the program nor another result: each owns its memory.
   private mutating func result(_ reference: Reference) -> Int {
     let value = dense(reference)
-    if schedule.leafIndex[value] == nil { return value }
-    return copy(reference.applying([.reshape(schedule.types[value].shape)]), from: value, layout(value))
+    if schedule.leafIndex[value] == nil, !schedule.outputs.contains(value) { return value }
+    let unique = reference.applying([.reshape(schedule.types[value].shape), .reshape([schedule.outputs.count])])
+    return copy(unique, from: value, layout(value))
   }
 
   /// A dense operand of a family step; a leaf's slice of whole rows is used where it lies.

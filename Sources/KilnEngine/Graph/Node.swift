@@ -9,6 +9,9 @@ public struct Storage: Sendable {
     self.buffer = buffer
     self.layout = layout
   }
+
+  fileprivate func hold() { buffer.holders.add(1, ordering: .acquiringAndReleasing) }
+  fileprivate func letGo() { buffer.holders.subtract(1, ordering: .acquiringAndReleasing) }
 }
 
 /// One value of the lazy graph. What it is never changes; its result is written once, by evaluation.
@@ -48,6 +51,7 @@ public final class Node: Sendable {
     if case .identity(let mark) = op, mark == .stopGradient { stopped = true }
     isWatched = watched || (!stopped && inputs.contains { $0.isWatched })
     state = Mutex(State(inputs: inputs, storage: storage))
+    storage?.hold()
   }
 
   var inputs: [Node] { state.withLock { $0.inputs } }
@@ -61,7 +65,11 @@ public final class Node: Sendable {
 
   /// Writes the result, once; a second result of a race is the same bits and is dropped.
   func fulfil(_ storage: Storage) {
-    state.withLock { if $0.storage == nil { $0.storage = storage } }
+    state.withLock {
+      guard $0.storage == nil else { return }
+      $0.storage = storage
+      storage.hold()
+    }
     if isWatched { return }
     var released = takeInputs()
     Node.release(&released)
@@ -70,12 +78,14 @@ public final class Node: Sendable {
   /// Gives the buffer away to an in-place update; reading this node afterwards is an error.
   func donate() {
     state.withLock {
+      $0.storage?.letGo()
       $0.storage = nil
       $0.isDonated = true
     }
   }
 
   deinit {
+    state.withLock { $0.storage?.letGo() }
     var released = takeInputs()
     Node.release(&released)
   }

@@ -85,6 +85,11 @@ extension Tensor {
   /// evaluation, so that `gradient` can go back through it; everything else lets go of its history once evaluated.
   public func watched() -> Tensor {
     if case .identity(.watch) = node.op { return self }
+    if let storage = node.storage, !node.isWatched {
+      // In memory and without history: a starting point of its own, which can be updated in place.
+      return Tensor(
+        Node(.identity(.watch), shape: shape, dtype: dtype, device: device, storage: storage, error: error))
+    }
     return .make(.identity(.watch), [self], shape: shape, dtype: dtype)
   }
 }
