@@ -57,7 +57,8 @@ extension Tensor {
 
   /// This tensor as an operand of a result of `dtype` and `shape`.
   func operand(_ dtype: DType, _ shape: Shape) -> Tensor {
-    if case .constant(let scalar) = node.op, error == nil {
+    // An evaluated constant is data like any other: a first and a second training step must be the same graph.
+    if case .constant(let scalar) = node.op, error == nil, !isEvaluated {
       return .constant(
         dtype.isFloat ? Scalar(scalar.double, dtype) : scalar.dtype.isFloat ? Scalar(scalar.double, dtype) : Scalar(scalar.int, dtype),
         shape: shape, device: device)
