@@ -1,0 +1,14 @@
+import Kiln
+
+/// Every operation's cases.
+public enum OpTable {
+  public static let all: [OpCase] =
+    UnaryCases.all + BinaryCases.all + SelectCastCases.all + CompositeCases.all + ViewCases.all + AssemblyCases.all
+    + ReductionCases.all + ScanSortCases.all + RowwiseCases.all + MatmulCases.all + ConvolutionCases.all
+    + PoolCases.all + GatherCases.all + CreationCases.all + RandomCases.all
+
+  /// The names that have at least one case.
+  public static let names = Set(all.map(\.name))
+
+  public static func cases(named name: String) -> [OpCase] { all.filter { $0.name == name } }
+}
