@@ -116,7 +116,7 @@ enum ConvolutionCases {
         call: {
           convolution1D(
             $0[0], filter: $0[1], stride: stride,
-            padding: same ? .same : left == 0 ? .valid : .explicit(top: 0, bottom: 0, left: left, right: left),
+            padding: same ? .same : left == 0 ? .valid : .explicit(left: left, right: left),
             dilation: dilation, groups: groups)
         },
         reference: { x in

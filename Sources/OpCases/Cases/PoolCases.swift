@@ -9,12 +9,12 @@ enum PoolCases {
 
   private static var maxima: [OpCase] {
     func pool(_ variant: String, _ size: (Int, Int), _ window: Window) -> OpCase {
-      let (stride, padding, dilation) = (window.stride, (window.top, window.left), window.dilation)
+      let (stride, padding, dilation) = (window.stride, ConvolutionPadding.symmetric(window.top, window.left), window.dilation)
       return OpCase(
         "maxPool2D", variant, on: [.distinct], shapes: shapes, order: 2,
         call: { maxPool2D($0[0], size: size, stride: stride, padding: padding, dilation: dilation) },
         reference: { Reference.pool($0[0], .max, size: size, window) }
-      ).with { $0.gradientOrder = 2 }
+      )
     }
     return [
       pool("2x2", (2, 2), Window(stride: (2, 2)))
@@ -37,7 +37,7 @@ enum PoolCases {
 
   private static var averages: [OpCase] {
     func pool(_ variant: String, _ size: (Int, Int), _ window: Window, countPadding: Bool = true) -> OpCase {
-      let (stride, padding) = (window.stride, (window.top, window.left))
+      let (stride, padding) = (window.stride, ConvolutionPadding.symmetric(window.top, window.left))
       return OpCase(
         "averagePool2D", variant, on: [.uniform(-3...3)], shapes: shapes, ulps: 1, order: 2,
         call: { averagePool2D($0[0], size: size, stride: stride, padding: padding, countPadding: countPadding) },
@@ -96,12 +96,12 @@ enum PoolCases {
     return [
       OpCase(
         "maxPool1D", on: [.distinct], shapes: [[[2, 3, 9]]], order: 2,
-        call: { maxPool1D($0[0], size: 3, stride: 2, padding: 1) },
+        call: { maxPool1D($0[0], size: 3, stride: 2, padding: .explicit(left: 1, right: 1)) },
         reference: { lined($0[0], .max, 3, Window(stride: (1, 2), pad: (0, 1))) }
       ).refusing("a vector") { maxPool1D(zeros([4], .float32, $0), size: 2) },
       OpCase(
         "averagePool1D", on: [.uniform(-3...3)], shapes: [[[2, 3, 9]]], ulps: 1, order: 2,
-        call: { averagePool1D($0[0], size: 3, stride: 2, padding: 1) },
+        call: { averagePool1D($0[0], size: 3, stride: 2, padding: .explicit(left: 1, right: 1)) },
         reference: { lined($0[0], .average(countPadding: true), 3, Window(stride: (1, 2), pad: (0, 1))) }
       ).refusing("a vector") { averagePool1D(zeros([4], .float32, $0), size: 2) },
     ]
