@@ -39,7 +39,7 @@ enum AssemblyCases {
   }
 
   private static var splits: [OpCase] {
-    func piece(_ tensors: [Tensor], _ i: Int) -> Tensor { i < tensors.count ? tensors[i] : tensors.first ?? Tensor(0) }
+    @Sendable func piece(_ tensors: [Tensor], _ i: Int) -> Tensor { i < tensors.count ? tensors[i] : tensors.first ?? Tensor(0) }
     return [
       OpCase(
         "split", "counts", on: [any], shapes: [[[3, 7]]], order: 2,

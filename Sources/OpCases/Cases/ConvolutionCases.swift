@@ -108,7 +108,7 @@ enum ConvolutionCases {
   }
 
   private static var lines: [OpCase] {
-    func lineWork(_ shapes: [[Int]]) -> Double { 2 * Double(shapes[0][0] * shapes[0][2]) * Double(NDArray.count(shapes[1])) }
+    @Sendable func lineWork(_ shapes: [[Int]]) -> Double { 2 * Double(shapes[0][0] * shapes[0][2]) * Double(NDArray.count(shapes[1])) }
     func line(_ variant: String, _ shapes: [[[Int]]], _ window: Window, same: Bool = false) -> OpCase {
       let (stride, dilation, groups, left) = (window.stride.1, window.dilation.1, window.groups, window.left)
       return OpCase(

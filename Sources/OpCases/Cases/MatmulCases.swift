@@ -54,7 +54,7 @@ enum MatmulCases {
     let choices: [(String, Bool, Bool)] = [
       ("left transposed", true, false), ("right transposed", false, true), ("both transposed", true, true),
     ]
-    func turned(_ x: NDArray) -> NDArray {
+    @Sendable func turned(_ x: NDArray) -> NDArray {
       let r = x.shape.count
       return Reference.permute(x, Array(0..<(r - 2)) + [r - 1, r - 2])
     }

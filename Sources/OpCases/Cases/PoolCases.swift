@@ -86,7 +86,7 @@ enum PoolCases {
   }
 
   private static var lines: [OpCase] {
-    func lined(
+    @Sendable func lined(
       _ x: NDArray, _ kind: Reference.Pooling, _ size: Int, _ window: Window
     ) -> NDArray {
       let up = NDArray([x.shape[0], x.shape[1], 1, x.shape[2]], x.values)

@@ -81,7 +81,7 @@ enum ScanSortCases {
   }
 
   private static var top: [OpCase] {
-    func lines(_ x: NDArray, _ axis: Int, _ k: Int, positions: Bool) -> NDArray {
+    @Sendable func lines(_ x: NDArray, _ axis: Int, _ k: Int, positions: Bool) -> NDArray {
       let sorted = x.mappedLines(axis) { row in
         let order = Reference.argsort(row, descending: true)
         return (positions ? order.map(Double.init) : order.map { row[$0] }, [])

@@ -2,11 +2,11 @@ import Kiln
 
 /// select, casts between every two dtypes, clamped, and the marks that pass values through.
 enum SelectCastCases {
-  static var all: [OpCase] { select + casts + clamped + marks }
+  static var all: [OpCase] { selections + casts + clamped + marks }
 
-  private static var select: [OpCase] {
+  private static var selections: [OpCase] {
     let any = Operand.uniform(-3...3)
-    func pick(_ inputs: [NDArray]) -> NDArray { NDArray.zip(inputs[0], inputs[1], inputs[2]) { $0 != 0 ? $1 : $2 } }
+    @Sendable func pick(_ inputs: [NDArray]) -> NDArray { NDArray.zip(inputs[0], inputs[1], inputs[2]) { $0 != 0 ? $1 : $2 } }
     let shapes = Shapes.elementwise.map { [$0, $0, $0] } + [[[4, 1], [3], [4, 3]], [[2, 3], [], []]]
     return [
       OpCase(

@@ -38,7 +38,7 @@ enum UnaryCases {
 
   /// NaN, infinities, zeros, denormals of both dtypes (the smaller ones round to 0 in float32), huge, ones, halves.
   static let specialValues: [Double] = [
-    .nan, .infinity, -.infinity, 0, -0.0, 1e-40, -1e-40, 5e-320, 3.4e38, -3.4e38, 1.7e308, -1.7e308, 1, -1, 0.5, -0.5,
+    .nan, .infinity, -.infinity, 0, -0.0, 1e-40, -1e-40, 0x1p-1060, 3.4e38, -3.4e38, 1.7e308, -1.7e308, 1, -1, 0.5, -0.5,
     1.5, 2.5, -2.5, 100, -100, 1e-30, -1e-30, 20.5, -20.5,
   ]
 

@@ -5,7 +5,7 @@ enum ViewCases {
   private static let any = Operand.uniform(-3...3)
 
   private static func view(
-    _ name: String, _ variant: String = "", _ shapes: [[Int]], dtypes: [DType] = [.float32, .float64, .int32],
+    _ name: String, _ variant: String, _ shapes: [[Int]], dtypes: [DType] = [.float32, .float64, .int32],
     _ call: @escaping @Sendable (Tensor) -> Tensor, _ reference: @escaping @Sendable (NDArray) -> NDArray
   ) -> OpCase {
     OpCase(
@@ -17,7 +17,7 @@ enum ViewCases {
 
   private static var reshapes: [OpCase] {
     [
-      view("reshaped", [[4, 6]], { $0.reshaped(to: [3, 8]) }, { NDArray([3, 8], $0.values) })
+      view("reshaped", "", [[4, 6]], { $0.reshaped(to: [3, 8]) }, { NDArray([3, 8], $0.values) })
         .refusing("another count") { zeros([4, 6], .float32, $0).reshaped(to: [5, 5]) }
         .refusing("two inferred dimensions") { zeros([4, 6], .float32, $0).reshaped(to: [-1, -1]) },
       view("reshaped", "inferred", [[4, 6]], { $0.reshaped(to: [-1, 3, 2]) }, { NDArray([4, 3, 2], $0.values) }),
@@ -26,12 +26,12 @@ enum ViewCases {
         NDArray([15, 4], Reference.permute($0, [2, 0, 1]).values)
       },
       view("reshaped", "empty", [[0, 3]], { $0.reshaped(to: [5, 0]) }, { _ in NDArray([5, 0], []) }),
-      view("flattened", [[3, 4, 5]], { $0.flattened() }, { NDArray([60], $0.values) }),
+      view("flattened", "", [[3, 4, 5]], { $0.flattened() }, { NDArray([60], $0.values) }),
       view("flattened", "from axis 1", [[3, 4, 5]], { $0.flattened(from: 1) }, { NDArray([3, 20], $0.values) }),
-      view("squeezed", [[1, 3, 1, 2]], { $0.squeezed() }, { NDArray([3, 2], $0.values) }),
+      view("squeezed", "", [[1, 3, 1, 2]], { $0.squeezed() }, { NDArray([3, 2], $0.values) }),
       view("squeezed", "axes", [[1, 3, 1, 2]], { $0.squeezed(axes: [-2]) }, { NDArray([1, 3, 2], $0.values) })
         .refusing("an axis that is not 1") { zeros([2, 3], .float32, $0).squeezed(axes: [0]) },
-      view("expanded", [[3, 2]], { $0.expanded(axis: 1) }, { NDArray([3, 1, 2], $0.values) })
+      view("expanded", "", [[3, 2]], { $0.expanded(axis: 1) }, { NDArray([3, 1, 2], $0.values) })
         .refusing("an axis out of range") { zeros([2, 3], .float32, $0).expanded(axis: 5) },
       view("expanded", "last", [[3, 2]], { $0.expanded(axis: -1) }, { NDArray([3, 2, 1], $0.values) }),
     ]
@@ -39,13 +39,13 @@ enum ViewCases {
 
   private static var orders: [OpCase] {
     [
-      view("permuted", [[2, 3, 4], [0, 3, 2], [65, 3, 67]], { $0.permuted([2, 0, 1]) }, { Reference.permute($0, [2, 0, 1]) })
+      view("permuted", "", [[2, 3, 4], [0, 3, 2], [65, 3, 67]], { $0.permuted([2, 0, 1]) }, { Reference.permute($0, [2, 0, 1]) })
         .refusing("a repeated axis") { zeros([2, 3], .float32, $0).permuted([0, 0]) }
         .refusing("too few axes") { zeros([2, 3], .float32, $0).permuted([0]) },
-      view("transposed", [[5, 7], [67, 129]], { $0.transposed() }, { Reference.permute($0, [1, 0]) })
+      view("transposed", "", [[5, 7], [67, 129]], { $0.transposed() }, { Reference.permute($0, [1, 0]) })
         .refusing("a vector") { zeros([3], .float32, $0).transposed() },
       view("transposed", "axes 0 and 2", [[2, 3, 4]], { $0.transposed(0, 2) }, { Reference.permute($0, [2, 1, 0]) }),
-      view("flipped", [[3, 5]], { $0.flipped(axes: [1]) }) {
+      view("flipped", "", [[3, 5]], { $0.flipped(axes: [1]) }) {
         Reference.slice($0, axis: 1, from: nil, to: nil, step: -1)
       }
       .refusing("an axis out of range") { zeros([2, 3], .float32, $0).flipped(axes: [2]) },
@@ -76,7 +76,7 @@ enum ViewCases {
   }
 
   private static var subscripts: [OpCase] {
-    func row(_ x: NDArray, _ i: Int) -> NDArray {
+    @Sendable func row(_ x: NDArray, _ i: Int) -> NDArray {
       let picked = Reference.pick(x, axis: 0, [i])
       return NDArray(Array(x.shape.dropFirst()), picked.values)
     }
@@ -90,7 +90,7 @@ enum ViewCases {
 
   private static var broadcasts: [OpCase] {
     [
-      view("broadcast", [[4, 1, 3]], { $0.broadcast(to: [2, 4, 5, 3]) }, { Reference.broadcast($0, to: [2, 4, 5, 3]) })
+      view("broadcast", "", [[4, 1, 3]], { $0.broadcast(to: [2, 4, 5, 3]) }, { Reference.broadcast($0, to: [2, 4, 5, 3]) })
         .refusing("an incompatible shape") { zeros([3], .float32, $0).broadcast(to: [2, 4]) },
       view("broadcast", "of a scalar", [[]], { $0.broadcast(to: [3, 2]) }, { Reference.broadcast($0, to: [3, 2]) }),
       view("broadcast", "to nothing", [[1, 3]], { $0.broadcast(to: [0, 3]) }, { Reference.broadcast($0, to: [0, 3]) }),
