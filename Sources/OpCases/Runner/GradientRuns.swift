@@ -31,7 +31,7 @@ extension CaseRunner {
     let seed = makeTensor(cotangent.values, cotangent.shape, y.dtype, device)
     let loss = (y * seed).sum()
     let watched = indices.map { tensors[$0] }
-    return (watched, try Kiln.gradient(of: loss, withRespectTo: watched))
+    return (watched, try gradient(of: loss, withRespectTo: watched))
   }
 
   /// Gradients as values; their shapes and dtypes must be the operands' own.
@@ -66,7 +66,7 @@ extension CaseRunner {
     return (value, magnitude)
   }
 
-  func gradient(_ one: OpCase, _ i: Int) throws -> Comparison {
+  func firstOrder(_ one: OpCase, _ i: Int) throws -> Comparison {
     let values = one.values(shapes: i, dtype: .float64, "gradient")
     var bits = SeededBits("\(one.id) direction \(i)")
     let y = one.reference(values, .float64)
@@ -89,7 +89,7 @@ extension CaseRunner {
     return result
   }
 
-  func secondGradient(_ one: OpCase, _ i: Int) throws -> Comparison {
+  func secondOrder(_ one: OpCase, _ i: Int) throws -> Comparison {
     let values = one.values(shapes: i, dtype: .float64, "gradient")
     var bits = SeededBits("\(one.id) second direction \(i)")
     let y = one.reference(values, .float64)
@@ -104,7 +104,7 @@ extension CaseRunner {
     }
     guard let projected else { return Comparison() }
     let second = try read(
-      try Kiln.gradient(of: projected, withRespectTo: lazy.watched), like: lazy.watched)
+      try gradient(of: projected, withRespectTo: lazy.watched), like: lazy.watched)
     let first = try dot(read(lazy.gradients, like: lazy.watched), inner)
     var result = Comparison()
     for _ in 0..<CaseRunner.directions {
@@ -120,7 +120,7 @@ extension CaseRunner {
     return result
   }
 
-  func gradientPrecision(_ one: OpCase, _ i: Int) throws -> Comparison {
+  func float32Precision(_ one: OpCase, _ i: Int) throws -> Comparison {
     let values = one.values(shapes: i, dtype: .float32, "precision")
     var bits = SeededBits("\(one.id) precision \(i)")
     let y = one.reference(values, .float32)

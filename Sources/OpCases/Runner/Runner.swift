@@ -35,9 +35,9 @@ public struct CaseRunner: Sendable {
     case .eager(let dtype):
       return try EngineOptions.with({ $0.eager = true }) { try forward(one, 0, .contiguous, dtype) }
     case .specials(let dtype): return try specials(one, dtype)
-    case .gradient(let i): return try gradient(one, i)
-    case .secondGradient(let i): return try secondGradient(one, i)
-    case .gradientPrecision(let i): return try gradientPrecision(one, i)
+    case .gradient(let i): return try firstOrder(one, i)
+    case .secondGradient(let i): return try secondOrder(one, i)
+    case .gradientPrecision(let i): return try float32Precision(one, i)
     case .refusal(let i): return refusal(one.refusals[i])
     }
   }
