@@ -15,25 +15,26 @@ struct TestNumbers {
   mutating func list(_ count: Int) -> [Double] { (0..<count).map { _ in next() } }
 }
 
-/// Compares gradients with central differences of interpreted graphs in float64, along random directions; with
-/// `orders` of 2 also the gradient of the gradient.
-func checkGradients(
+/// How far gradients are from central differences of interpreted graphs in float64, along random directions: one
+/// relative error for each order, the second for the gradient of the gradient.
+func gradientErrors(
   _ shapes: [Shape], orders: Int = 2, seed: UInt64 = 1, values: [[Double]]? = nil,
-  sourceLocation: SourceLocation = #_sourceLocation, _ function: @escaping ([Tensor]) -> Tensor
-) throws {
+  _ function: @escaping ([Tensor]) -> Tensor
+) throws -> [Double] {
   var numbers = TestNumbers(seed)
   let start = values ?? shapes.map { numbers.list($0.count) }
+  func leaf(_ values: [Double], _ shape: Shape) -> Tensor { Tensor(values, shape: shape, on: HostDriver.device) }
+  func evaluate(_ f: ([Tensor]) throws -> Tensor, _ at: [[Double]]) throws -> Double {
+    try NodeInterpreter.doubles(f(zip(at, shapes).map { leaf($0, $1) }))[0]
+  }
   var scalar: ([Tensor]) throws -> Tensor = { xs in
     let y = function(xs)
     if let error = y.error { throw error }
     var weights = TestNumbers(99)
     return (y * leaf(weights.list(y.count), y.shape)).sum()
   }
-  func leaf(_ values: [Double], _ shape: Shape) -> Tensor { Tensor(values, shape: shape, on: HostDriver.device) }
-  func evaluate(_ f: ([Tensor]) throws -> Tensor, _ at: [[Double]]) throws -> Double {
-    try Interpreter.doubles(f(zip(at, shapes).map { leaf($0, $1) }))[0]
-  }
-  for order in 1...orders {
+  var errors: [Double] = []
+  for _ in 0..<orders {
     let current = scalar
     let direction = shapes.map { numbers.list($0.count) }
     let step = 1e-5
@@ -47,9 +48,38 @@ func checkGradients(
       return parts.dropFirst().reduce(parts[0], +)
     }
     let exact = try evaluate(slope, start)
-    let scale = max(abs(numeric), abs(exact), 1)
-    #expect(abs(numeric - exact) <= 2e-7 * scale, "order \(order): numeric \(numeric), rule \(exact)", sourceLocation: sourceLocation)
+    errors.append(abs(numeric - exact) / max(abs(numeric), abs(exact), 1))
     scalar = slope
+  }
+  return errors
+}
+
+func checkGradients(
+  _ shapes: [Shape], values: [[Double]]? = nil, sourceLocation: SourceLocation = #_sourceLocation,
+  _ function: @escaping ([Tensor]) -> Tensor
+) throws {
+  let errors = try gradientErrors(shapes, values: values, function)
+  // NaN must fail too.
+  #expect(errors.allSatisfy { $0 <= 2e-7 }, "errors of orders 1 and 2: \(errors)", sourceLocation: sourceLocation)
+}
+
+@Suite("The gradient check itself")
+struct GradientCheckTests {
+  @Test("a wrong rule, a wrong second order and a NaN are all seen")
+  func canFail() throws {
+    func altered(_ rule: @escaping @Sendable (Tensor, Tensor) -> Tensor) throws -> [Double] {
+      try gradientErrors([[3]]) { xs in
+        customGradient(xs, forward: { square($0[0]) * $0[0] }, rule: { arguments, _, g in [rule(arguments[0], g)] })
+      }
+    }
+    let right = try altered { x, g in g * square(x) * 3 }
+    #expect(right.allSatisfy { $0 < 2e-7 })
+    let wrong = try altered { x, g in g * square(x) * 3.001 }
+    #expect(wrong[0] > 1e-5)
+    let halfRight = try altered { x, g in g * square(x).stopGradient() * 3 }
+    #expect(halfRight[0] < 2e-7 && halfRight[1] > 1e-2)
+    let notANumber = try altered { x, g in g * sqrt(-square(x)) }
+    #expect(!(notANumber[0] <= 2e-7))
   }
 }
 

@@ -130,7 +130,7 @@ private func convolution(
     return refuse(
       "the filter reads \(filter.shape[1]) channels, x has \(channels)" + (groups == 1 ? "" : " in \(groups) groups"),
       "the filter must be [filters, \(channels / groups), kernelHeight, kernelWidth]"
-        + (filter.shape[3] == channels ? "; is it in TensorFlow's order?" : ""))
+        + (filter.shape[2] == channels && filter.shape[0] == filter.shape[1] ? "; is it in TensorFlow's order?" : ""))
   }
   do {
     let y = try WindowAxis(

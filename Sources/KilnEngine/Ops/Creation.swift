@@ -5,20 +5,40 @@ extension Tensor {
   public static func zeros(
     _ shape: Shape, dtype: DType = .float32, on device: Device = .default, file: StaticString = #fileID,
     line: UInt = #line
-  ) -> Tensor { full(shape, 0, dtype: dtype, on: device, file: file, line: line) }
+  ) -> Tensor { filled("zeros", shape, 0, dtype, device, file, line) }
 
   /// All 1.
   public static func ones(
     _ shape: Shape, dtype: DType = .float32, on device: Device = .default, file: StaticString = #fileID,
     line: UInt = #line
-  ) -> Tensor { full(shape, 1, dtype: dtype, on: device, file: file, line: line) }
+  ) -> Tensor { filled("ones", shape, 1, dtype, device, file, line) }
 
   /// All `value`, converted to the dtype (integers truncate towards zero; bool is whether it is not 0).
   public static func full(
     _ shape: Shape, _ value: Double, dtype: DType = .float32, on device: Device = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    make(.constant(Scalar(value, dtype)), [], shape: shape, dtype: dtype, device: device, file: file, line: line)
+    filled("full", shape, value, dtype, device, file, line)
+  }
+
+  private static func filled(
+    _ name: String, _ shape: Shape, _ value: Double, _ dtype: DType, _ device: Device, _ file: StaticString,
+    _ line: UInt
+  ) -> Tensor {
+    if let bad = sizeFailure(name, shape, dtype, device, file, line) { return bad }
+    return make(.constant(Scalar(value, dtype)), [], shape: shape, dtype: dtype, device: device, file: file, line: line)
+  }
+
+  /// An error tensor for a shape that cannot be.
+  static func sizeFailure(
+    _ name: String, _ shape: Shape, _ dtype: DType, _ device: Device, _ file: StaticString, _ line: UInt
+  ) -> Tensor? {
+    if Shape.isRepresentable(shape.dimensions) { return nil }
+    let isNegative = shape.dimensions.contains { $0 < 0 }
+    return failure(
+      name, rule: "shape \(shape) has \(isNegative ? "a negative dimension" : "too many elements")",
+      fix: isNegative ? "-1 is only for `reshaped(to:)`; use dimensions of 0 or more" : "use smaller dimensions",
+      dtype: dtype, device: device, file: file, line: line)
   }
 
   /// from, from + step, ... below `to` (above it for a negative step): [ceil((to - from) / step)].
@@ -74,6 +94,7 @@ extension Tensor {
     _ n: Int, columns: Int? = nil, dtype: DType = .float32, on device: Device = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
+    if let bad = sizeFailure("eye", [n, columns ?? n], dtype, device, file, line) { return bad }
     let row = positions([n], on: device, file: file, line: line)
     let column = positions([columns ?? n], on: device, file: file, line: line)
     return (row.expanded(axis: 1) .== column).cast(to: dtype)

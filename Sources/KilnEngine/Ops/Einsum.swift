@@ -106,7 +106,7 @@ private struct EinsumPlan {
     let text = equation.filter { $0 != " " }
     let sides = text.split(separator: "->", omittingEmptySubsequences: false).map(String.init)
     guard sides.count <= 2, let left = sides.first else {
-      throw EinsumMistake(rule: "'\(equation)' has more than one '->'", fix: "write it as \"ij,jk->ik\"")
+      throw EinsumMistake(rule: "'\(equation)' has more than one '->'", fix: "write it as in 'ij,jk->ik'")
     }
     let terms = left.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     guard terms.count == shapes.count else {

@@ -4,9 +4,10 @@ import Foundation
 /// what uses them and repeat exactly. All take a shape, a generator and a device. No gradients.
 extension Tensor {
   private static func draw(
-    _ distribution: Distribution, _ shape: Shape, _ dtype: DType, _ generator: RandomGenerator, _ device: Device,
+    _ name: String, _ distribution: Distribution, _ shape: Shape, _ dtype: DType, _ generator: RandomGenerator, _ device: Device,
     _ file: StaticString, _ line: UInt
   ) -> Tensor {
+    if let bad = sizeFailure(name, shape, dtype, device, file, line) { return bad }
     let (key, counter) = generator.next()
     return make(
       .random(distribution, key: key, counter: counter), [], shape: shape, dtype: dtype, device: device, file: file,
@@ -38,7 +39,7 @@ extension Tensor {
         "randomUniform", "low must not exceed high, and both be finite, got \(low) and \(high)", "exchange them", shape,
         dtype, device, file, line)
     }
-    let unit = draw(.uniform, shape, dtype, generator, device, file, line)
+    let unit = draw("randomUniform", .uniform, shape, dtype, generator, device, file, line)
     if low == 0 && high == 1 { return unit }
     let scaled = unit * (high - low) + low
     // Rounding may reach high, which is excluded.
@@ -64,7 +65,7 @@ extension Tensor {
         "randomNormal", "the standard deviation must not be negative, got \(standardDeviation)", "use its magnitude",
         shape, dtype, device, file, line)
     }
-    var result = draw(.normal, shape, dtype, generator, device, file, line)
+    var result = draw("randomNormal", .normal, shape, dtype, generator, device, file, line)
     if standardDeviation != 1 { result = result * standardDeviation }
     return mean == 0 ? result : result + mean
   }
@@ -90,7 +91,7 @@ extension Tensor {
         "low and high are in standard deviations from the mean", shape, dtype, device, file, line)
     }
     let (least, greatest) = (Foundation.erf(low / 2.0.squareRoot()), Foundation.erf(high / 2.0.squareRoot()))
-    let unit = draw(.uniform, shape, dtype, generator, device, file, line)
+    let unit = draw("randomTruncatedNormal", .uniform, shape, dtype, generator, device, file, line)
     let normal = erfInverse(unit * (greatest - least) + least) * 2.0.squareRoot()
     return normal.clamped(min: low, max: high) * standardDeviation + mean
   }
@@ -107,7 +108,7 @@ extension Tensor {
         "randomBernoulli", "the probability must be in 0...1, got \(probability)", "divide percentages by 100", shape,
         dtype, device, file, line)
     }
-    let hits = draw(.uniform, shape, .float32, generator, device, file, line) .< probability
+    let hits = draw("randomBernoulli", .uniform, shape, .float32, generator, device, file, line) .< probability
     return dtype == .bool ? hits : hits.cast(to: dtype)
   }
 
@@ -136,7 +137,7 @@ extension Tensor {
     guard !overflow, limits.contains(low), limits.contains(high - 1) else {
       return bad("\(dtype) cannot hold all of \(low)..<\(high)", "use dtype: .int64, or a smaller range")
     }
-    let bits = randomBits(shape, generator, device, file, line)
+    let bits = randomBits("randomIntegers", shape, generator, device, file, line)
     func whole(_ value: Int) -> Tensor { .constant(Scalar(value, .int64), shape: [], device: device) }
     let result = remainder(bits, whole(span)) + whole(low)
     return result.cast(to: dtype)
@@ -149,15 +150,15 @@ extension Tensor {
     _ n: Int, generator: RandomGenerator = .default, on device: Device = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    randomBits([n], generator, device, file, line).argsorted(axis: 0, file: file, line: line)
+    randomBits("randomPermutation", [n], generator, device, file, line).argsorted(axis: 0, file: file, line: line)
   }
 
   /// 64 random bits as int64, of two draws.
   private static func randomBits(
-    _ shape: Shape, _ generator: RandomGenerator, _ device: Device, _ file: StaticString, _ line: UInt
+    _ name: String, _ shape: Shape, _ generator: RandomGenerator, _ device: Device, _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    let high = draw(.bits, shape, .int64, generator, device, file, line)
-    let low = draw(.bits, shape, .int64, generator, device, file, line)
+    let high = draw(name, .bits, shape, .int64, generator, device, file, line)
+    let low = draw(name, .bits, shape, .int64, generator, device, file, line)
     return high * .constant(Scalar(1 << 32, .int64), shape: [], device: device) + low
   }
 }

@@ -2,7 +2,7 @@ import Foundation
 
 @testable import KilnEngine
 
-extension Interpreter {
+extension NodeInterpreter {
   func rowwise(_ kind: Rowwise, _ inputs: [Value], _ result: inout Value) {
     let x = inputs[0]
     let columns = x.shape[x.shape.rank - 1]
@@ -40,8 +40,8 @@ extension Interpreter {
   func matmul(_ a: Value, _ b: Value, _ result: inout Value) {
     let (m, n) = (result.shape[result.shape.rank - 2], result.shape[result.shape.rank - 1])
     let k = a.shape[a.shape.rank - 1]
-    for index in Interpreter.indices(result.shape) {
-      let position = Interpreter.offset(index, result.shape)
+    for index in NodeInterpreter.indices(result.shape) {
+      let position = NodeInterpreter.offset(index, result.shape)
       let (batch, i, j) = (m * n == 0 ? 0 : position / (m * n), index[index.count - 2], index[index.count - 1])
       if a.dtype.isFloat {
         result.floats.append(
@@ -59,14 +59,14 @@ extension Interpreter {
     let (inPer, outPer) = (c.channels / c.groups, c.filters / c.groups)
     for b in 0..<c.batch {
       for f in 0..<c.filters {
-        for index in Interpreter.indices([c.outHeight, c.outWidth, inPer, c.kernelHeight, c.kernelWidth]) {
+        for index in NodeInterpreter.indices([c.outHeight, c.outWidth, inPer, c.kernelHeight, c.kernelWidth]) {
           let (i, j, ch, p, q) = (index[0], index[1], index[2], index[3], index[4])
           let row = i * c.strideY + p * c.dilationY - c.padTop
           let column = j * c.strideX + q * c.dilationX - c.padLeft
           guard row >= 0, row < c.height, column >= 0, column < c.width else { continue }
-          let x = Interpreter.offset([b, f / outPer * inPer + ch, row, column], c.inputShape)
-          let w = Interpreter.offset([f, ch, p, q], c.filterShape)
-          let y = Interpreter.offset([b, f, i, j], c.outputShape)
+          let x = NodeInterpreter.offset([b, f / outPer * inPer + ch, row, column], c.inputShape)
+          let w = NodeInterpreter.offset([f, ch, p, q], c.filterShape)
+          let y = NodeInterpreter.offset([b, f, i, j], c.outputShape)
           switch c.kind {
           case .forward: result.floats[y] += first[x] * second[w]
           case .inputGradient: result.floats[x] += first[y] * second[w]
@@ -80,10 +80,10 @@ extension Interpreter {
   func pool(_ p: Pool, _ inputs: [[Double]], _ result: inout Value) {
     result.floats = Array(repeating: 0, count: result.count)
     for plane in 0..<p.planes {
-      for index in Interpreter.indices([p.outHeight, p.outWidth]) {
+      for index in NodeInterpreter.indices([p.outHeight, p.outWidth]) {
         let y = (plane * p.outHeight + index[0]) * p.outWidth + index[1]
         var taps: [Int] = []
-        for tap in Interpreter.indices([p.kernelHeight, p.kernelWidth]) {
+        for tap in NodeInterpreter.indices([p.kernelHeight, p.kernelWidth]) {
           let row = index[0] * p.strideY + tap[0] * p.dilationY - p.padTop
           let column = index[1] * p.strideX + tap[1] * p.dilationX - p.padLeft
           guard row >= 0, row < p.height, column >= 0, column < p.width else { continue }
@@ -117,14 +117,14 @@ extension Interpreter {
     let isFloat = data.dtype.isFloat
     result.floats = Array(repeating: 0, count: isFloat ? result.count : 0)
     result.ints = Array(repeating: 0, count: isFloat ? 0 : result.count)
-    for index in Interpreter.indices([g.outer, g.count, g.inner]) {
-      let short = Interpreter.offset(index, [g.outer, g.count, g.inner])
+    for index in NodeInterpreter.indices([g.outer, g.count, g.inner]) {
+      let short = NodeInterpreter.offset(index, [g.outer, g.count, g.inner])
       let chosen =
         switch g.kind {
         case .rows, .scatterAddRows: indices.ints[index[1]]
         case .along, .scatterAddAlong: indices.ints[short]
         }
-      let long = Interpreter.offset([index[0], Int(chosen), index[2]], [g.outer, g.length, g.inner])
+      let long = NodeInterpreter.offset([index[0], Int(chosen), index[2]], [g.outer, g.length, g.inner])
       switch (adds, isFloat) {
       case (true, true): result.floats[long] += data.floats[short]
       case (true, false): result.ints[long] &+= data.ints[short]

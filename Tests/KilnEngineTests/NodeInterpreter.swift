@@ -2,7 +2,7 @@
 
 /// Computes nodes one by one with plain loops in double or 64-bit integer arithmetic: what graphs mean, without fusion,
 /// programs or devices. Slow and simple on purpose. float32 results are rounded after each node.
-struct Interpreter {
+struct NodeInterpreter {
   struct Unsupported: Error { let op: String }
   /// Floats in `floats`, everything else in `ints`.
   struct Value {
@@ -16,7 +16,7 @@ struct Interpreter {
   private var known: [ObjectIdentifier: Value] = [:]
 
   static func doubles(_ tensor: Tensor) throws -> [Double] {
-    var interpreter = Interpreter()
+    var interpreter = NodeInterpreter()
     return try interpreter.value(tensor.node).doubles
   }
 
@@ -29,7 +29,7 @@ struct Interpreter {
       }
       let missing = node.storage == nil ? node.inputs.filter { known[ObjectIdentifier($0)] == nil } : []
       if missing.isEmpty {
-        known[ObjectIdentifier(node)] = Interpreter.rounded(try compute(node))
+        known[ObjectIdentifier(node)] = NodeInterpreter.rounded(try compute(node))
         stack.removeLast()
       } else {
         stack += missing
@@ -119,7 +119,7 @@ struct Interpreter {
       let x = inputs[0]
       if case .reshape = view { return pick(x, Array(0..<n), shape) }
       guard let layout = Layout(contiguous: x.shape).applying(view) else { throw Unsupported(op: "view") }
-      let positions = Interpreter.indices(shape).map { index in
+      let positions = NodeInterpreter.indices(shape).map { index in
         layout.offset + zip(index, layout.strides).reduce(0) { $0 + $1.0 * $1.1 }
       }
       return pick(x, positions, shape)
@@ -127,9 +127,9 @@ struct Interpreter {
       result.floats = Array(repeating: assembly.fill.double, count: node.dtype.isFloat ? n : 0)
       result.ints = Array(repeating: Int64(assembly.fill.int), count: node.dtype.isFloat ? 0 : n)
       for (i, piece) in inputs.enumerated() {
-        for (position, index) in Interpreter.indices(piece.shape).enumerated() {
+        for (position, index) in NodeInterpreter.indices(piece.shape).enumerated() {
           let target = index.indices.map { assembly.starts[i][$0] + index[$0] * assembly.steps[i][$0] }
-          let to = Interpreter.offset(target, shape)
+          let to = NodeInterpreter.offset(target, shape)
           if node.dtype.isFloat { result.floats[to] = piece.floats[position] }
           else { result.ints[to] = piece.ints[position] }
         }
@@ -152,7 +152,7 @@ struct Interpreter {
     func read<T: BitwiseCopyable>(_ type: T.Type, _ zero: T) throws -> [T] {
       var all = Array(repeating: zero, count: storage.buffer.byteCount / MemoryLayout<T>.size)
       try all.withUnsafeMutableBytes { try node.device.driver.read(storage.buffer, byteOffset: 0, into: $0) }
-      return Interpreter.indices(node.shape).map { index in
+      return NodeInterpreter.indices(node.shape).map { index in
         all[storage.layout.offset + zip(index, storage.layout.strides).reduce(0) { $0 + $1.0 * $1.1 }]
       }
     }
@@ -169,9 +169,9 @@ struct Interpreter {
 
   private func reduce(_ kind: Reduction, _ axes: [Int], _ x: Value, _ result: inout Value) throws {
     var groups = [[Int]](repeating: [], count: result.count)
-    for (position, index) in Interpreter.indices(x.shape).enumerated() {
+    for (position, index) in NodeInterpreter.indices(x.shape).enumerated() {
       let target = index.indices.map { axes.contains($0) ? 0 : index[$0] }
-      groups[Interpreter.offset(target, result.shape)].append(position)
+      groups[NodeInterpreter.offset(target, result.shape)].append(position)
     }
     func better(_ a: Int, _ b: Int, greatest: Bool) -> Bool {  // whether a beats the earlier b
       if x.dtype.isFloat {
@@ -208,12 +208,12 @@ struct Interpreter {
       case .sum(let reverse): (false, reverse)
       case .product(let reverse): (true, reverse)
       }
-    let all = Interpreter.indices(x.shape)
+    let all = NodeInterpreter.indices(x.shape)
     for index in reverse ? all.reversed() : all {
       var before = index
       before[axis] += reverse ? 1 : -1
       guard before[axis] >= 0, before[axis] < x.shape[axis] else { continue }
-      let (to, from) = (Interpreter.offset(index, x.shape), Interpreter.offset(before, x.shape))
+      let (to, from) = (NodeInterpreter.offset(index, x.shape), NodeInterpreter.offset(before, x.shape))
       if x.dtype.isFloat {
         result.floats[to] = isProduct ? result.floats[from] * x.floats[to] : result.floats[from] + x.floats[to]
       } else {
