@@ -112,7 +112,9 @@ struct GradientRuleTests {
     try checkGradients([[2, 3, 4]]) { square($0[0].mean(axes: [1], keepDims: true)) }
     try checkGradients([[2, 3, 4]]) { square($0[0].product(axes: [2, 0])) }
     try checkGradients([[2, 3, 4]]) { square($0[0].max(axes: [1])) + square($0[0].min(axes: [-1]).sum()) }
-    try checkGradients([[3, 4]]) { $0[0].variance(axes: [1], unbiased: true) * $0[0].standardDeviation(axes: [0]).sum() }
+    try checkGradients([[3, 4]]) {
+      $0[0].variance(axes: [1], unbiased: true) * $0[0].standardDeviation(axes: [0]).sum()
+    }
     try checkGradients([[3, 4]]) { square($0[0].logSumExp(axes: [1])) }
     for order in [1, 2, 3, 0.5, .infinity, -2] {
       try checkGradients([[3, 4]]) { square($0[0].norm(order: order, axes: [1])) }
@@ -165,7 +167,9 @@ struct GradientRuleTests {
           $0[0], filter: $0[1], stride: (2, 1), padding: .explicit(top: 1, bottom: 2, left: 0, right: 1),
           dilation: (1, 2), groups: 2))
     }
-    try checkGradients([[2, 3, 7], [4, 3, 3]]) { square(convolution1D($0[0], filter: $0[1], stride: 2, padding: .same)) }
+    try checkGradients([[2, 3, 7], [4, 3, 3]]) {
+      square(convolution1D($0[0], filter: $0[1], stride: 2, padding: .same))
+    }
     try checkGradients([[2, 4, 3, 4], [4, 3, 3, 2]]) {
       square(
         transposedConvolution2D(

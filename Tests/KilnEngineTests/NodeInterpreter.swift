@@ -130,8 +130,11 @@ struct NodeInterpreter {
         for (position, index) in NodeInterpreter.indices(piece.shape).enumerated() {
           let target = index.indices.map { assembly.starts[i][$0] + index[$0] * assembly.steps[i][$0] }
           let to = NodeInterpreter.offset(target, shape)
-          if node.dtype.isFloat { result.floats[to] = piece.floats[position] }
-          else { result.ints[to] = piece.ints[position] }
+          if node.dtype.isFloat {
+            result.floats[to] = piece.floats[position]
+          } else {
+            result.ints[to] = piece.ints[position]
+          }
         }
       }
     case .reduce(let kind, let axes): try reduce(kind, axes, inputs[0], &result)
@@ -184,18 +187,28 @@ struct NodeInterpreter {
     for group in groups {
       switch kind {
       case .sum:
-        if x.dtype.isFloat { result.floats.append(group.reduce(0) { $0 + x.floats[$1] }) }
-        else { result.ints.append(group.reduce(0) { $0 &+ x.ints[$1] }) }
+        if x.dtype.isFloat {
+          result.floats.append(group.reduce(0) { $0 + x.floats[$1] })
+        } else {
+          result.ints.append(group.reduce(0) { $0 &+ x.ints[$1] })
+        }
       case .product:
-        if x.dtype.isFloat { result.floats.append(group.reduce(1) { $0 * x.floats[$1] }) }
-        else { result.ints.append(group.reduce(1) { $0 &* x.ints[$1] }) }
+        if x.dtype.isFloat {
+          result.floats.append(group.reduce(1) { $0 * x.floats[$1] })
+        } else {
+          result.ints.append(group.reduce(1) { $0 &* x.ints[$1] })
+        }
       case .max, .min, .argmax, .argmin:
         guard var best = group.indices.first else { throw Unsupported(op: "the maximum of nothing") }
         let greatest = kind == .max || kind == .argmax
         for i in group.indices where better(group[i], group[best], greatest: greatest) { best = i }
-        if kind == .argmax || kind == .argmin { result.ints.append(Int64(best)) }
-        else if x.dtype.isFloat { result.floats.append(x.floats[group[best]]) }
-        else { result.ints.append(x.ints[group[best]]) }
+        if kind == .argmax || kind == .argmin {
+          result.ints.append(Int64(best))
+        } else if x.dtype.isFloat {
+          result.floats.append(x.floats[group[best]])
+        } else {
+          result.ints.append(x.ints[group[best]])
+        }
       }
     }
   }

@@ -4,7 +4,8 @@ import Foundation
 /// what uses them and repeat exactly. All take a shape, a generator and a device. No gradients.
 extension Tensor {
   private static func draw(
-    _ name: String, _ distribution: Distribution, _ shape: Shape, _ dtype: DType, _ generator: RandomGenerator, _ device: Device,
+    _ name: String, _ distribution: Distribution, _ shape: Shape, _ dtype: DType, _ generator: RandomGenerator,
+    _ device: Device,
     _ file: StaticString, _ line: UInt
   ) -> Tensor {
     if let bad = sizeFailure(name, shape, dtype, device, file, line) { return bad }
