@@ -1,0 +1,2 @@
+// The header is all there is: this file only makes the folder a C target.
+#include "CZlib.h"
