@@ -21,6 +21,7 @@ let package = Package(
     .target(name: "COpenBLAS"),
     .target(name: "CVector"),
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+    .target(name: "CDigits", exclude: ["digits.csv.gz", "NOTICE.md"]),
     .target(name: "CKilnStart"),
     .target(name: "Kernels", path: "Kernels", exclude: []),
 
@@ -29,7 +30,7 @@ let package = Package(
     .target(name: "KilnOpenCL", dependencies: ["KilnEngine", "COpenCL", "Kernels"], swiftSettings: strict),
     .target(name: "KilnLayers", dependencies: ["KilnEngine"], swiftSettings: strict),
     .target(name: "KilnOptimizers", dependencies: ["KilnEngine", "KilnLayers"], swiftSettings: strict),
-    .target(name: "KilnData", dependencies: ["KilnEngine", "CZlib"], swiftSettings: strict),
+    .target(name: "KilnData", dependencies: ["KilnEngine", "CZlib", "CDigits"], swiftSettings: strict),
     .target(
       name: "KilnTraining", dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
       swiftSettings: strict),

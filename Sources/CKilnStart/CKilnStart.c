@@ -1,0 +1,5 @@
+#include "CKilnStart.h"
+
+__attribute__((constructor)) static void register_devices(void) { kiln_register_devices(); }
+
+void kiln_start_keep(void) {}

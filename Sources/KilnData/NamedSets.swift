@@ -1,0 +1,93 @@
+import CDigits
+import KilnEngine
+
+/// Labelled images in host memory: images [count, height, width] or [count, channels, height, width] of uint8, labels
+/// [count] of int64.
+public struct ImageSet: Sendable, Hashable {
+  public var images: HostArray
+  public var labels: HostArray
+  public var count: Int { images.shape[0] }
+
+  /// On a device, with the pixels as float32 times `scale`.
+  public func dataset(scale: Double, on device: Device = .default) throws -> ArrayDataset {
+    let features = Tensor(images, on: device).cast(to: .float32) * scale
+    let labels = Tensor(self.labels, on: device)
+    try evaluate(features, labels)
+    return try ArrayDataset(features: features, labels: labels)
+  }
+
+  /// The samples at these positions, which must exist.
+  func subset(_ positions: [Int]) -> ImageSet {
+    let size = images.shape.dimensions.dropFirst().reduce(1, *)
+    let all = labels.values(as: Int64.self)
+    return ImageSet(
+      images: HostArray(
+        unchecked: .uint8, Shape([positions.count] + images.shape.dimensions.dropFirst()),
+        positions.flatMap { images.bytes[($0 * size)..<(($0 + 1) * size)] }),
+      labels: HostArray(.int64, [positions.count], positions.map { all[$0] }))
+  }
+}
+
+/// UCI's "Optical Recognition of Handwritten Digits": 1,797 images 8x8 with values 0-16, embedded in the library.
+/// E. Alpaydin and C. Kaynak, 1998; CC BY 4.0; https://doi.org/10.24432/C50P49.
+public enum Digits {
+  public static let name = "digits (embedded)"
+
+  public static func load() throws -> ImageSet {
+    let packed = Array(UnsafeBufferPointer(start: kiln_digits_data(), count: kiln_digits_size()))
+    let table = try Table(bytes: Zlib.gunzip(packed, file: name), file: name, header: .absent)
+    let pixels = try table.numbers(columns: Array(0..<64))
+    return ImageSet(
+      images: HostArray(
+        unchecked: .uint8, [table.rows.count, 8, 8], pixels.values(as: Double.self).map { UInt8($0.rounded().clamped()) }),
+      labels: try table.integers(column: 64))
+  }
+
+  /// A stratified fifth is held out; the same seed gives the same split.
+  public static func split(seed: UInt64 = 0) throws -> (training: ImageSet, test: ImageSet) {
+    let all = try load()
+    let split = try Split(labels: all.labels.values(as: Int64.self).map { Int($0) }, heldOut: 0.2, seed: seed)
+    return (all.subset(split.training), all.subset(split.heldOut))
+  }
+}
+
+extension Double {
+  fileprivate func clamped() -> Double { Swift.min(Swift.max(self, 0), 255) }
+}
+
+/// MNIST and sets of its form: four IDX files, plain or gzipped, in the data folder's `mnist` or in the folder itself.
+public enum MNIST {
+  /// 60,000 training and 10,000 test images 28x28 of 0-255, labels 0-9. Throws `DataError` for missing or damaged files.
+  public static func load(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet) {
+    (try load("train", folder), try load("t10k", folder))
+  }
+
+  private static func load(_ part: String, _ folder: DataFolder) throws -> ImageSet {
+    let imagePath = try folder.find("\(part)-images-idx3-ubyte", "\(part)-images.idx3-ubyte", subfolder: "mnist")
+    let labelPath = try folder.find("\(part)-labels-idx1-ubyte", "\(part)-labels.idx1-ubyte", subfolder: "mnist")
+    return try imageSet(
+      images: HostArray(idx: imagePath), file: imagePath, labels: HostArray(idx: labelPath), file: labelPath)
+  }
+
+  static func imageSet(images: HostArray, file imagePath: String, labels: HostArray, file labelPath: String) throws
+    -> ImageSet
+  {
+    guard images.dtype == .uint8, images.shape.rank == 3, images.shape[1] == 28, images.shape[2] == 28 else {
+      throw DataError(
+        file: imagePath, place: "byte 2", rule: "images must be uint8 [count, 28, 28], got \(images.dtype) \(images.shape)",
+        fix: "name MNIST's image file")
+    }
+    guard labels.dtype == .uint8, labels.shape == [images.shape[0]] else {
+      throw DataError(
+        file: labelPath, place: "byte 2",
+        rule: "labels must be uint8 [\(images.shape[0])], one for each image, got \(labels.dtype) \(labels.shape)",
+        fix: "name the label file that belongs to the images")
+    }
+    if let bad = labels.bytes.firstIndex(where: { $0 > 9 }) {
+      throw DataError(
+        file: labelPath, place: "label \(bad)", rule: "labels must lie in 0...9, got \(labels.bytes[bad])",
+        fix: "the file is damaged; fetch it again")
+    }
+    return ImageSet(images: images, labels: HostArray(.int64, labels.shape, labels.bytes.map { Int64($0) }))
+  }
+}
