@@ -67,7 +67,8 @@ let package = Package(
     .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(
       name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
-    .testTarget(name: "KilnTests", dependencies: ["Kiln", "OpCases"], swiftSettings: strict),
+    .testTarget(
+      name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
   ],
   cLanguageStandard: .c2x
 )

@@ -9,7 +9,7 @@ enum Rules {
     "KilnOpenCL": ["KilnEngine", "COpenCL", "Kernels"],
     "KilnLayers": ["KilnEngine"],
     "KilnOptimizers": ["KilnEngine", "KilnLayers"],
-    "KilnData": ["KilnEngine", "CZlib"],
+    "KilnData": ["KilnEngine", "CZlib", "CDigits"],
     "KilnTraining": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
     "KilnModels": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining"],
     "Kiln": [

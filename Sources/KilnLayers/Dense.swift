@@ -1,0 +1,31 @@
+import KilnEngine
+
+/// activation(x weight^T + bias): x [..., inputs] to [..., outputs]. PyTorch's Linear, Keras' Dense.
+public struct Dense: Layer {
+  /// [outputs, inputs].
+  public let weight: Parameter
+  /// [outputs].
+  public let bias: Parameter?
+  public let activation: Activation
+
+  public var inputs: Int { weight.shape[1] }
+  public var outputs: Int { weight.shape[0] }
+
+  /// By default initialized as PyTorch does.
+  public init(
+    _ inputs: Int, _ outputs: Int, activation: Activation = .identity, bias: Bool = true,
+    initializer: Initializer = .pyTorch, biasInitializer: Initializer = .pyTorch, dtype: DType = .float32,
+    generator: RandomGenerator = .default, on device: Device = .default
+  ) {
+    let fan = Initializer.Fan(inputs: inputs, outputs: outputs)
+    weight = Parameter(initializer.draw([outputs, inputs], fan, dtype, device, generator))
+    self.bias = bias ? Parameter(biasInitializer.draw([outputs], fan, dtype, device, generator)) : nil
+    self.activation = activation
+  }
+
+  /// The affine map and the activation; x must have `inputs` as its last dimension.
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    let product = matmul(x, weight.value.transposed())
+    return activation(bias.map { product + $0.value } ?? product)
+  }
+}

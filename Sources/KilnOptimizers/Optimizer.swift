@@ -1,0 +1,81 @@
+import KilnEngine
+import KilnLayers
+import Synchronization
+
+/// A rule at work on the parameters of a model: it holds their slots and counts the steps.
+///
+///     let optimizer = Optimizer(Adam(learningRate: 0.001), for: model)
+///     let loss = softmaxCrossEntropy(logits: model(x), labels: y)
+///     try optimizer.step(gradients: gradient(of: loss, withRespectTo: optimizer.values))
+public final class Optimizer: Sendable {
+  /// What is updated, by name: the model's trainable parameters.
+  public let parameters: [NamedParameter]
+
+  private struct State {
+    var rule: any UpdateRule
+    var slots: [[Tensor]]
+    var stepCount = 0
+  }
+  private let state: Mutex<State>
+
+  /// Works on the parameters of `model` that are trainable now.
+  public convenience init(_ rule: any UpdateRule, for model: any Layer) {
+    self.init(rule, model.namedParameters.filter(\.parameter.isTrainable))
+  }
+
+  public init(_ rule: any UpdateRule, _ parameters: [NamedParameter]) {
+    self.parameters = parameters
+    let slots = parameters.map { named in
+      rule.slots.map { _ in Tensor.zeros(named.parameter.shape, dtype: named.parameter.dtype, on: named.parameter.value.device) }
+    }
+    state = Mutex(State(rule: rule, slots: slots))
+  }
+
+  /// The parameters' current values: what to differentiate the loss by.
+  public var values: [Tensor] { parameters.map(\.parameter.value) }
+
+  public var learningRate: Double {
+    get { state.withLock { $0.rule.learningRate } }
+    set { state.withLock { $0.rule.learningRate = newValue } }
+  }
+
+  /// Steps taken.
+  public var stepCount: Int { state.withLock { $0.stepCount } }
+
+  /// Updates every parameter, in place where nothing else holds its old value, and evaluates `others` (such as the
+  /// loss) in the same run.
+  ///
+  /// `gradients` are in the order of `parameters`. Throws their errors, or those of the device; the parameters and the
+  /// state are then as before, unless the device failed in the middle of the run.
+  public func step(gradients: [Tensor], evaluating others: [Tensor] = []) throws {
+    guard gradients.count == parameters.count else {
+      throw TensorError(
+        operation: "Optimizer.step", rule: "needs \(parameters.count) gradients, one for each parameter, got \(gradients.count)",
+        fix: "differentiate by `optimizer.values`")
+    }
+    try state.withLock { state in
+      var donated: [Tensor] = []
+      var values: [Tensor] = []
+      var slots: [[Tensor]] = []
+      for (index, named) in parameters.enumerated() {
+        let old = named.parameter.value
+        guard gradients[index].error != nil || gradients[index].shape == old.shape else {
+          throw TensorError(
+            operation: "Optimizer.step", rule: "the gradient must have its parameter's shape",
+            operands: "\(named.name) \(old.shape), gradient \(gradients[index].shape)", fix: "differentiate by `optimizer.values`")
+        }
+        let new = state.rule.update(
+          value: old.stopGradient(), gradient: gradients[index].stopGradient(), slots: state.slots[index],
+          step: state.stepCount + 1)
+        values.append(new.value)
+        slots.append(new.slots)
+        donated.append(old)
+        donated += state.slots[index]
+      }
+      try evaluate(values + slots.flatMap { $0 } + others, donating: donated)
+      for (named, value) in zip(parameters, values) { named.parameter.value = value }
+      state.slots = slots
+      state.stepCount += 1
+    }
+  }
+}
