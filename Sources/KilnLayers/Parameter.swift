@@ -39,9 +39,12 @@ public final class Parameter: Sendable {
   /// The number of elements.
   public var count: Int { value.count }
 
-  /// `value` cut off from how it came to be.
+  /// `value` cut off from how it came to be. One that is in memory stays there, and can be updated in place.
   private static func leaf(_ value: Tensor, _ isTrainable: Bool) -> Tensor {
     let constant = value.stopGradient()
-    return isTrainable ? constant.watched() : constant
+    let leaf = isTrainable ? constant.watched() : constant
+    // Only names the same memory again. An error stays in the tensor, where it comes up with the next use.
+    if value.isEvaluated { try? evaluate([leaf]) }
+    return leaf
   }
 }

@@ -39,6 +39,37 @@ public final class Optimizer: Sendable {
     set { state.withLock { $0.rule.learningRate = newValue } }
   }
 
+  /// The whole state: each parameter's slots as "<parameter>.<slot>".
+  public var slots: [String: Tensor] {
+    state.withLock { state in
+      var result: [String: Tensor] = [:]
+      for (named, tensors) in zip(parameters, state.slots) {
+        for (slot, tensor) in zip(state.rule.slots, tensors) { result["\(named.name).\(slot)"] = tensor }
+      }
+      return result
+    }
+  }
+
+  /// Takes up a state that `slots` and `stepCount` gave. Throws when a slot is missing or has another shape.
+  public func restore(slots: [String: Tensor], stepCount: Int) throws {
+    try state.withLock { state in
+      let restored = try parameters.map { named in
+        try state.rule.slots.map { slot -> Tensor in
+          let name = "\(named.name).\(slot)"
+          guard let tensor = slots[name], tensor.shape == named.parameter.shape else {
+            throw TensorError(
+              operation: "Optimizer.restore",
+              rule: "'\(name)' must have shape \(named.parameter.shape), got \(slots[name].map { "\($0.shape)" } ?? "nothing")",
+              fix: "restore the state of the same model and rule")
+          }
+          return tensor
+        }
+      }
+      state.slots = restored
+      state.stepCount = stepCount
+    }
+  }
+
   /// Steps taken.
   public var stepCount: Int { state.withLock { $0.stepCount } }
 
@@ -54,8 +85,10 @@ public final class Optimizer: Sendable {
         fix: "differentiate by `optimizer.values`")
     }
     try state.withLock { state in
+      // First values that were not drawn yet: once they are in memory, every step is the same program.
+      try evaluate(values)
       var donated: [Tensor] = []
-      var values: [Tensor] = []
+      var newValues: [Tensor] = []
       var slots: [[Tensor]] = []
       for (index, named) in parameters.enumerated() {
         let old = named.parameter.value
@@ -67,13 +100,13 @@ public final class Optimizer: Sendable {
         let new = state.rule.update(
           value: old.stopGradient(), gradient: gradients[index].stopGradient(), slots: state.slots[index],
           step: state.stepCount + 1)
-        values.append(new.value)
+        newValues.append(new.value)
         slots.append(new.slots)
         donated.append(old)
         donated += state.slots[index]
       }
-      try evaluate(values + slots.flatMap { $0 } + others, donating: donated)
-      for (named, value) in zip(parameters, values) { named.parameter.value = value }
+      try evaluate(newValues + slots.flatMap { $0 } + others, donating: donated)
+      for (named, value) in zip(parameters, newValues) { named.parameter.value = value }
       state.slots = slots
       state.stepCount += 1
     }

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Kiln
+
+/// The command `kiln`. Exit codes: 0 done, 1 failed, 2 wrong usage.
+@main
+struct KilnCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "kiln", abstract: "Trains neural networks on the CPU and on OpenCL devices.",
+    subcommands: [Devices.self, SelfTestCommand.self, Train.self])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      do {
+        try command.run()
+      } catch let error where !isUsage(error) {
+        Terminal.complain("kiln: \(error)")
+        Terminal.exit(1)
+      }
+    } catch {
+      let code = exitCode(for: error)
+      let text = fullMessage(for: error)
+      if code == .success {
+        if !text.isEmpty { print(text) }
+        Terminal.exit(0)
+      }
+      Terminal.complain(text)
+      // The parser's own code for wrong usage is 64.
+      Terminal.exit(code == .validationFailure ? 2 : code.rawValue)
+    }
+  }
+
+  /// Whether the parser should print this error in its own way.
+  private static func isUsage(_ error: any Error) -> Bool {
+    error is ValidationError || error is ExitCode || error is CleanExit
+  }
+}
