@@ -8,14 +8,14 @@ public struct Conv2D: Layer {
   /// [filters].
   public let bias: Parameter?
   public let stride: (Int, Int)
-  public let padding: Padding2D
+  public let padding: ConvolutionPadding
   public let dilation: (Int, Int)
   public let groups: Int
   public let activation: Activation
 
   /// By default initialized as PyTorch does.
   public init(
-    _ channels: Int, _ filters: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1), padding: Padding2D = .valid,
+    _ channels: Int, _ filters: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1), padding: ConvolutionPadding = .valid,
     dilation: (Int, Int) = (1, 1), groups: Int = 1, activation: Activation = .identity, bias: Bool = true,
     initializer: Initializer = .pyTorch, biasInitializer: Initializer = .pyTorch, dtype: DType = .float32,
     generator: RandomGenerator = .default, on device: Device = .default
@@ -41,10 +41,10 @@ public struct Conv2D: Layer {
 public struct MaxPool2D: Layer {
   public let size: (Int, Int)
   public let stride: (Int, Int)
-  public let padding: (Int, Int)
+  public let padding: ConvolutionPadding
 
   /// The stride is by default the window's size.
-  public init(_ size: (Int, Int), stride: (Int, Int)? = nil, padding: (Int, Int) = (0, 0)) {
+  public init(_ size: (Int, Int), stride: (Int, Int)? = nil, padding: ConvolutionPadding = .valid) {
     (self.size, self.stride, self.padding) = (size, stride ?? size, padding)
   }
   public func callAsFunction(_ x: Tensor) -> Tensor { maxPool2D(x, size: size, stride: stride, padding: padding) }
@@ -54,10 +54,10 @@ public struct MaxPool2D: Layer {
 public struct AveragePool2D: Layer {
   public let size: (Int, Int)
   public let stride: (Int, Int)
-  public let padding: (Int, Int)
+  public let padding: ConvolutionPadding
 
   /// The stride is by default the window's size.
-  public init(_ size: (Int, Int), stride: (Int, Int)? = nil, padding: (Int, Int) = (0, 0)) {
+  public init(_ size: (Int, Int), stride: (Int, Int)? = nil, padding: ConvolutionPadding = .valid) {
     (self.size, self.stride, self.padding) = (size, stride ?? size, padding)
   }
   public func callAsFunction(_ x: Tensor) -> Tensor { averagePool2D(x, size: size, stride: stride, padding: padding) }
