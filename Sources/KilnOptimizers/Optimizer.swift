@@ -85,8 +85,9 @@ public final class Optimizer: Sendable {
         fix: "differentiate by `optimizer.values`")
     }
     try state.withLock { state in
-      // First values that were not drawn yet: once they are in memory, every step is the same program.
-      try evaluate(values)
+      // What was not computed yet: once all is in memory, every step is the same program. One by one, as equal values
+      // of one evaluation share their memory, and each is to be updated in place.
+      for tensor in values + state.slots.flatMap({ $0 }) where !tensor.isEvaluated { try evaluate(tensor) }
       var donated: [Tensor] = []
       var newValues: [Tensor] = []
       var slots: [[Tensor]] = []

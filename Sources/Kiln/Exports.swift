@@ -1,0 +1,6 @@
+@_exported import KilnData
+@_exported import KilnEngine
+@_exported import KilnLayers
+@_exported import KilnModels
+@_exported import KilnOptimizers
+@_exported import KilnTraining

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Foundation
+import Kiln
+import OpCases
+
+struct SelfTestCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "selftest",
+    abstract: "Checks every operation on your devices against references; exits 1 if anything fails.")
+
+  @Option(name: .customLong("device"), help: "A device to check, several times for several; by default all.")
+  var devices: [String] = []
+  @Option(help: "Only cases whose name contains this; * stands for anything.")
+  var op: String?
+  @Option(help: "Writes the report as JSON.")
+  var json: String?
+
+  func run() throws {
+    let chosen = devices.isEmpty ? Device.all : try devices.map { try Device.named($0) }
+    if let json { try TextFile.write("", to: json) }
+    let report = SelfTest.run(devices: chosen, pattern: op) { print(SelfTest.line($0)) }
+    for failure in report.failures.prefix(50) { print(SelfTest.line(failure)) }
+    if report.failures.count > 50 { print("... and \(report.failures.count - 50) more failures") }
+    if let json { try TextFile.write(String(decoding: report.json(), as: UTF8.self) + "\n", to: json) }
+    print(
+      "\(report.cases) cases on \(chosen.map(\.name).joined(separator: ", ")), \(report.failures.count) failed, \(Terminal.fixed(report.seconds, 1)) s")
+    if report.cases == 0 {
+      throw SelfTestFailure(description: "no case matches '\(op ?? "")'; run without --op to see the names")
+    }
+    if !report.passed { throw SelfTestFailure(description: "the self-test failed") }
+  }
+}
+
+/// Ends the command with exit code 1.
+struct SelfTestFailure: Error, CustomStringConvertible {
+  var description: String
+}
