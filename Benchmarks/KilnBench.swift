@@ -33,8 +33,8 @@ struct MatmulBenchmark: ParsableCommand {
       let seconds = try median(on: device)
       let gigaflops = 2 * Double(size) * Double(size) * Double(size) / seconds / 1e9
       if json {
-        print(
-          "{\"work\": \"matmul\", \"size\": \(size), \"device\": \"\(device.name)\", \"ms\": \(seconds * 1e3), \"gflops\": \(gigaflops)}")
+        let subject = "\"work\": \"matmul\", \"size\": \(size), \"device\": \"\(device.name)\""
+        print("{\(subject), \"ms\": \(seconds * 1e3), \"gflops\": \(gigaflops)}")
       } else {
         print("matmul \(size): \(device.name) \(rounded(seconds * 1e3)) ms, \(rounded(gigaflops)) GFLOP/s")
       }

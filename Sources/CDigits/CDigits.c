@@ -4,5 +4,5 @@ static const uint8_t digits[] = {
 #embed "digits.csv.gz"
 };
 
-const uint8_t *kiln_digits_data(void) { return digits; }
+const uint8_t* kiln_digits_data(void) { return digits; }
 size_t kiln_digits_size(void) { return sizeof digits; }

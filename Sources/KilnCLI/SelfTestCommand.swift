@@ -22,8 +22,9 @@ struct SelfTestCommand: ParsableCommand {
     for failure in report.failures.prefix(50) { print(SelfTest.line(failure)) }
     if report.failures.count > 50 { print("... and \(report.failures.count - 50) more failures") }
     if let json { try TextFile.write(String(decoding: report.json(), as: UTF8.self) + "\n", to: json) }
-    print(
-      "\(report.cases) cases on \(chosen.map(\.name).joined(separator: ", ")), \(report.failures.count) failed, \(Terminal.fixed(report.seconds, 1)) s")
+    let names = chosen.map(\.name).joined(separator: ", ")
+    let seconds = Terminal.fixed(report.seconds, 1)
+    print("\(report.cases) cases on \(names), \(report.failures.count) failed, \(seconds) s")
     if report.cases == 0 {
       throw SelfTestFailure(description: "no case matches '\(op ?? "")'; run without --op to see the names")
     }

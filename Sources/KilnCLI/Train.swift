@@ -61,8 +61,8 @@ struct Train: ParsableCommand {
       },
       onEpoch: { report in
         bar.clear()
-        print(
-          "Epoch \(report.epoch + 1)/\(report.epochs): loss \(Terminal.fixed(report.loss, 4)), \(Terminal.fixed(report.seconds, 2)) s")
+        let (loss, seconds) = (Terminal.fixed(report.loss, 4), Terminal.fixed(report.seconds, 2))
+        print("Epoch \(report.epoch + 1)/\(report.epochs): loss \(loss), \(seconds) s")
       })
     let result = try trainer.evaluate(test)
     print("Parameters: \(model.parameterCount)")
@@ -73,7 +73,8 @@ struct Train: ParsableCommand {
 
     if let json {
       let object: JSON = .object([
-        ("recipe", .string(recipe.name)), ("device", .string(device.name)), ("seed", .integer(Int(truncatingIfNeeded: seed))),
+        ("recipe", .string(recipe.name)), ("device", .string(device.name)),
+        ("seed", .integer(Int(truncatingIfNeeded: seed))),
         ("epochs", .integer(epochs)), ("parameters", .integer(model.parameterCount)),
         ("train_seconds", .number(history.seconds)), ("test_accuracy", .number(result.accuracy)),
         ("test_loss", .number(result.loss)), ("epoch_losses", .array(history.epochLosses.map { .number($0) })),

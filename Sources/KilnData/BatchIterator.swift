@@ -20,10 +20,13 @@ public struct BatchIterator: Sequence, IteratorProtocol, Sendable {
     count: Int, batchSize: Int, shuffles: Bool = true, seed: UInt64 = 0, epoch: Int = 0, lastBatch: LastBatch = .keep
   ) throws {
     guard count >= 0 else {
-      throw TensorError(operation: "BatchIterator", rule: "the count must not be negative, got \(count)", fix: "give the number of samples")
+      throw TensorError(
+        operation: "BatchIterator", rule: "the count must not be negative, got \(count)",
+        fix: "give the number of samples")
     }
     guard batchSize >= 1 else {
-      throw TensorError(operation: "BatchIterator", rule: "the batch size must be at least 1, got \(batchSize)", fix: "use 32, say")
+      throw TensorError(
+        operation: "BatchIterator", rule: "the batch size must be at least 1, got \(batchSize)", fix: "use 32, say")
     }
     var order = Array(0..<count)
     if shuffles {
@@ -68,7 +71,8 @@ public struct Split: Sendable, Hashable {
 
   private init(groups: [[Int]], heldOut fraction: Double, seed: UInt64) throws {
     guard fraction >= 0, fraction <= 1 else {
-      throw TensorError(operation: "Split", rule: "the held-out fraction must lie in 0...1, got \(fraction)", fix: "use 0.2, say")
+      throw TensorError(
+        operation: "Split", rule: "the held-out fraction must lie in 0...1, got \(fraction)", fix: "use 0.2, say")
     }
     var generator = OrderGenerator(seed: seed, epoch: 0)
     training = []

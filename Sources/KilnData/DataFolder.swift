@@ -27,7 +27,8 @@ public struct DataFolder: Sendable, Hashable {
       }
     }
     throw DataError(
-      file: "\(path)/\(subfolder)", rule: "has no file '\(names.first ?? "")' or '\(names.first ?? "").gz' (folder \(source))",
+      file: "\(path)/\(subfolder)",
+      rule: "has no file '\(names.first ?? "")' or '\(names.first ?? "").gz' (folder \(source))",
       fix: "put the data there, or name its folder with --data or KILN_DATA")
   }
 }

@@ -12,7 +12,8 @@ public struct HostArray: Hashable, Sendable {
     let count = Shape.checkedCount(shape.dimensions + [dtype.size])
     guard count == bytes.count else {
       throw TensorError(
-        operation: "HostArray", rule: "needs \(count.map(String.init) ?? "an impossible number of") bytes, got \(bytes.count)",
+        operation: "HostArray",
+        rule: "needs \(count.map(String.init) ?? "an impossible number of") bytes, got \(bytes.count)",
         operands: "\(shape) \(dtype)", fix: "give as many bytes as shape and dtype need")
     }
     (self.dtype, self.shape, self.bytes) = (dtype, shape, bytes)
@@ -30,7 +31,9 @@ public struct HostArray: Hashable, Sendable {
   /// The elements reinterpreted as `T`, which must be of the dtype's size.
   func values<T: BitwiseCopyable>(as type: T.Type) -> [T] {
     bytes.withUnsafeBytes { raw in
-      (0..<raw.count / MemoryLayout<T>.size).map { raw.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.size, as: T.self) }
+      (0..<raw.count / MemoryLayout<T>.size).map {
+        raw.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.size, as: T.self)
+      }
     }
   }
 }

@@ -15,7 +15,8 @@ extension HostArray {
       DataError(file: file, place: place, rule: rule, fix: fix)
     }
     guard bytes.count >= 4 else {
-      throw wrong("byte \(bytes.count)", "an IDX header has at least 4 bytes, got \(bytes.count)", "fetch the file again")
+      throw wrong(
+        "byte \(bytes.count)", "an IDX header has at least 4 bytes, got \(bytes.count)", "fetch the file again")
     }
     guard bytes[0] == 0, bytes[1] == 0 else {
       throw wrong(

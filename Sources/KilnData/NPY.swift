@@ -20,7 +20,8 @@ extension HostArray {
       DataError(file: file, place: place, rule: rule, fix: fix)
     }
     guard bytes.count >= 10 else {
-      throw wrong("byte \(bytes.count)", "a .npy header has at least 10 bytes, got \(bytes.count)", "write the file again")
+      throw wrong(
+        "byte \(bytes.count)", "a .npy header has at least 10 bytes, got \(bytes.count)", "write the file again")
     }
     guard bytes.starts(with: [0x93] + Array("NUMPY".utf8)) else {
       throw wrong("byte 0", "a .npy file begins with 93 'NUMPY', got \(Files.hex(bytes[..<6]))", "name a .npy file")
@@ -93,7 +94,12 @@ private struct NPYHeader {
         }
         descr = try string()
       case "fortran_order":
-        if accept("True") { isFortran = true } else { try expect("False"); isFortran = false }
+        if accept("True") {
+          isFortran = true
+        } else {
+          try expect("False")
+          isFortran = false
+        }
       case "shape": shape = try tuple()
       default: throw wrong("the key '\(key.prefix(40))' is not known", "write the file again with numpy.save")
       }
@@ -174,7 +180,9 @@ private struct NPYHeader {
   }
 
   private mutating func peek() -> UInt8? {
-    while position < text.count, text[position] == UInt8(ascii: " ") || text[position] == UInt8(ascii: "\n") { position += 1 }
+    while position < text.count, text[position] == UInt8(ascii: " ") || text[position] == UInt8(ascii: "\n") {
+      position += 1
+    }
     return position < text.count ? text[position] : nil
   }
 

@@ -39,7 +39,8 @@ public enum Digits {
     let pixels = try table.numbers(columns: Array(0..<64))
     return ImageSet(
       images: HostArray(
-        unchecked: .uint8, [table.rows.count, 8, 8], pixels.values(as: Double.self).map { UInt8($0.rounded().clamped()) }),
+        unchecked: .uint8, [table.rows.count, 8, 8],
+        pixels.values(as: Double.self).map { UInt8($0.rounded().clamped()) }),
       labels: try table.integers(column: 64))
   }
 
@@ -57,7 +58,8 @@ extension Double {
 
 /// MNIST and sets of its form: four IDX files, plain or gzipped, in the data folder's `mnist` or in the folder itself.
 public enum MNIST {
-  /// 60,000 training and 10,000 test images 28x28 of 0-255, labels 0-9. Throws `DataError` for missing or damaged files.
+  /// 60,000 training and 10,000 test images 28x28 of 0-255, labels 0-9.
+  /// Throws `DataError` for missing or damaged files.
   public static func load(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet) {
     (try load("train", folder), try load("t10k", folder))
   }
@@ -74,7 +76,8 @@ public enum MNIST {
   {
     guard images.dtype == .uint8, images.shape.rank == 3, images.shape[1] == 28, images.shape[2] == 28 else {
       throw DataError(
-        file: imagePath, place: "byte 2", rule: "images must be uint8 [count, 28, 28], got \(images.dtype) \(images.shape)",
+        file: imagePath, place: "byte 2",
+        rule: "images must be uint8 [count, 28, 28], got \(images.dtype) \(images.shape)",
         fix: "name MNIST's image file")
     }
     guard labels.dtype == .uint8, labels.shape == [images.shape[0]] else {

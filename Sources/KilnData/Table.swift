@@ -74,7 +74,9 @@ public struct Table: Sendable, Hashable {
     for (row, line) in zip(rows, lines) {
       for column in chosen {
         guard let value = Table.number(row[column]) else {
-          throw wrong(line, column, "a number is needed, got '\(row[column].prefix(40))'", "mend the field, or leave the column out")
+          throw wrong(
+            line, column, "a number is needed, got '\(row[column].prefix(40))'",
+            "mend the field, or leave the column out")
         }
         values.append(value)
       }
@@ -89,7 +91,9 @@ public struct Table: Sendable, Hashable {
     values.reserveCapacity(rows.count)
     for (row, line) in zip(rows, lines) {
       guard let value = Int64(Table.trimmed(row[index])) else {
-        throw wrong(line, index, "a whole number is needed, got '\(row[index].prefix(40))'", "mend the field, or choose another column")
+        throw wrong(
+          line, index, "a whole number is needed, got '\(row[index].prefix(40))'",
+          "mend the field, or choose another column")
       }
       values.append(value)
     }
@@ -172,7 +176,8 @@ private struct TableParser {
     var row: [String] = []
     row.reserveCapacity(count)
     while true {
-      row.append(try hasQuotes && position < bytes.count && bytes[position] == 34 ? quoted(row.count) : plain(row.count))
+      row.append(
+        try hasQuotes && position < bytes.count && bytes[position] == 34 ? quoted(row.count) : plain(row.count))
       if position < bytes.count, bytes[position] == separator {
         position += 1
         continue
@@ -214,7 +219,8 @@ private struct TableParser {
           position == bytes.count || bytes[position] == separator || bytes[position] == 10
           || bytes[position] == 13 && position + 1 < bytes.count && bytes[position + 1] == 10
         guard isEnd else {
-          throw wrong(column, "only a separator or a line end may follow a closing quote", "double the quotes inside the field")
+          throw wrong(
+            column, "only a separator or a line end may follow a closing quote", "double the quotes inside the field")
         }
         return try text(field[...], column)
       }

@@ -16,7 +16,8 @@ enum Zip {
     for member in members {
       let data = compressed ? try Zlib.deflate(member.bytes) : member.bytes
       let name = Array(member.name.utf8)
-      guard max(archive.count + data.count, member.bytes.count) < 0xffff_0000, name.count <= 0xffff, members.count < 0xffff
+      guard max(archive.count + data.count, member.bytes.count) < 0xffff_0000, name.count <= 0xffff,
+        members.count < 0xffff
       else {
         throw DataError(
           file: file, rule: "an archive holds at most 4 GB and 65,534 arrays, this one would be larger",
@@ -101,8 +102,14 @@ enum Zip {
         let length = try number(extra + 2, 2)
         if try number(extra, 2) == 1 {
           var field = extra + 4
-          if size == 0xffff_ffff { size = try number(field, 8); field += 8 }
-          if packed == 0xffff_ffff { packed = try number(field, 8); field += 8 }
+          if size == 0xffff_ffff {
+            size = try number(field, 8)
+            field += 8
+          }
+          if packed == 0xffff_ffff {
+            packed = try number(field, 8)
+            field += 8
+          }
           if local == 0xffff_ffff { local = try number(field, 8) }
         }
         extra += 4 + length

@@ -11,7 +11,8 @@ enum Zlib {
     var position = 0
     repeat {
       // 16 + 15: a gzip header and trailer, whose checksum zlib verifies, around the largest window.
-      let member = try unpack(bytes[position...], windowBits: 31, file: file, start: position, limit: limit - result.count)
+      let member = try unpack(
+        bytes[position...], windowBits: 31, file: file, start: position, limit: limit - result.count)
       if result.isEmpty { result = member.bytes } else { result += member.bytes }
       position += member.consumed
     } while bytes[position...].starts(with: [0x1f, 0x8b])

@@ -15,7 +15,8 @@ public struct Conv2D: Layer {
 
   /// By default initialized as PyTorch does.
   public init(
-    _ channels: Int, _ filters: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1), padding: ConvolutionPadding = .valid,
+    _ channels: Int, _ filters: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1),
+    padding: ConvolutionPadding = .valid,
     dilation: (Int, Int) = (1, 1), groups: Int = 1, activation: Activation = .identity, bias: Bool = true,
     initializer: Initializer = .pyTorch, biasInitializer: Initializer = .pyTorch, dtype: DType = .float32,
     generator: RandomGenerator = .default, on device: Device = .default

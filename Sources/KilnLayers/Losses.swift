@@ -22,7 +22,8 @@ public func softmaxCrossEntropy(
 ) -> Tensor {
   // No label has this value where none is to be ignored.
   let losses = crossEntropy(
-    logits: logits, labels: labels.dtype == .int64 ? labels : labels.cast(to: .int64), ignoreIndex: ignoreIndex ?? Int.min)
+    logits: logits, labels: labels.dtype == .int64 ? labels : labels.cast(to: .int64),
+    ignoreIndex: ignoreIndex ?? Int.min)
   guard let ignoreIndex, reduction == .mean else { return reduction(losses) }
   let counted = (labels .!= Double(ignoreIndex)).cast(to: losses.dtype).sum()
   return losses.sum() / counted

@@ -26,7 +26,9 @@ public final class Optimizer: Sendable {
   public init(_ rule: any UpdateRule, _ parameters: [NamedParameter]) {
     self.parameters = parameters
     let slots = parameters.map { named in
-      rule.slots.map { _ in Tensor.zeros(named.parameter.shape, dtype: named.parameter.dtype, on: named.parameter.value.device) }
+      rule.slots.map { _ in
+        Tensor.zeros(named.parameter.shape, dtype: named.parameter.dtype, on: named.parameter.value.device)
+      }
     }
     state = Mutex(State(rule: rule, slots: slots))
   }
@@ -56,10 +58,12 @@ public final class Optimizer: Sendable {
       let restored = try parameters.map { named in
         try state.rule.slots.map { slot -> Tensor in
           let name = "\(named.name).\(slot)"
+          let found = slots[name].map { "\($0.shape)" } ?? "nothing"
           guard let tensor = slots[name], tensor.shape == named.parameter.shape else {
             throw TensorError(
               operation: "Optimizer.restore",
-              rule: "'\(name)' must have shape \(named.parameter.shape), got \(slots[name].map { "\($0.shape)" } ?? "nothing")",
+              rule:
+                "'\(name)' must have shape \(named.parameter.shape), got \(found)",
               fix: "restore the state of the same model and rule")
           }
           return tensor
@@ -81,7 +85,8 @@ public final class Optimizer: Sendable {
   public func step(gradients: [Tensor], evaluating others: [Tensor] = []) throws {
     guard gradients.count == parameters.count else {
       throw TensorError(
-        operation: "Optimizer.step", rule: "needs \(parameters.count) gradients, one for each parameter, got \(gradients.count)",
+        operation: "Optimizer.step",
+        rule: "needs \(parameters.count) gradients, one for each parameter, got \(gradients.count)",
         fix: "differentiate by `optimizer.values`")
     }
     try state.withLock { state in
@@ -96,7 +101,8 @@ public final class Optimizer: Sendable {
         guard gradients[index].error != nil || gradients[index].shape == old.shape else {
           throw TensorError(
             operation: "Optimizer.step", rule: "the gradient must have its parameter's shape",
-            operands: "\(named.name) \(old.shape), gradient \(gradients[index].shape)", fix: "differentiate by `optimizer.values`")
+            operands: "\(named.name) \(old.shape), gradient \(gradients[index].shape)",
+            fix: "differentiate by `optimizer.values`")
         }
         let new = state.rule.update(
           value: old.stopGradient(), gradient: gradients[index].stopGradient(), slots: state.slots[index],

@@ -5,7 +5,9 @@ import KilnOptimizers
 
 /// Fits a model to a data set: batches, loss, gradients and updates.
 ///
-///     let trainer = Trainer(model, optimizer: Adam(learningRate: 0.001)) { softmaxCrossEntropy(logits: $0, labels: $1) }
+///     let trainer = Trainer(model, optimizer: Adam(learningRate: 0.001)) {
+///       softmaxCrossEntropy(logits: $0, labels: $1)
+///     }
 ///     try trainer.fit(training, epochs: 5, batchSize: 32, seed: 1)
 ///     let result = try trainer.evaluate(test)
 public final class Trainer: Sendable {

@@ -68,7 +68,10 @@ struct BatchTests {
     #expect(all.images.bytes.max() == 16)
     #expect(all.images.bytes[..<8].elementsEqual([0, 0, 5, 13, 9, 1, 0, 0]))
     let labels = all.labels.values(as: Int64.self)
-    #expect((0..<10).map { label in labels.count { $0 == Int64(label) } } == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
+    #expect(
+      (0..<10).map { label in labels.count { $0 == Int64(label) } } == [
+        178, 182, 177, 183, 181, 182, 181, 179, 174, 180,
+      ])
     let (training, test) = try Digits.split()
     #expect(training.count + test.count == 1797)
     #expect(test.count == 359)
@@ -83,7 +86,9 @@ struct BatchTests {
     let label = HostArray(unchecked: .uint8, [1], [3])
     #expect(message(label, label).hasPrefix("i, byte 2: images must be uint8 [count, 28, 28], got uint8 [1]"))
     #expect(message(images, images).hasPrefix("l, byte 2: labels must be uint8 [1], one for each image"))
-    #expect(message(HostArray(unchecked: .uint8, [1], [10]), images).hasPrefix("l, label 0: labels must lie in 0...9, got 10"))
+    #expect(
+      message(HostArray(unchecked: .uint8, [1], [10]), images).hasPrefix("l, label 0: labels must lie in 0...9, got 10")
+    )
     let missing = DataFiles.message { _ = try MNIST.load(from: DataFolder("/nowhere")) }
     #expect(missing.contains("/nowhere/mnist: has no file 'train-images-idx3-ubyte'"))
     #expect(missing.contains("--data or KILN_DATA"))

@@ -11,8 +11,14 @@ struct IDXTests {
   @Test("bytes are read with their shape, plain and gzipped")
   func unsignedBytes() throws {
     let expected = try HostArray(dtype: .uint8, shape: [2, 3], bytes: [1, 2, 3, 4, 5, 255])
-    try DataFiles.with(Self.bytes) { path in let array = try HostArray(idx: path); #expect(array == expected) }
-    try DataFiles.with(DataFiles.gzip(Self.bytes), suffix: ".gz") { path in let array = try HostArray(idx: path); #expect(array == expected) }
+    try DataFiles.with(Self.bytes) { path in
+      let array = try HostArray(idx: path)
+      #expect(array == expected)
+    }
+    try DataFiles.with(DataFiles.gzip(Self.bytes), suffix: ".gz") { path in
+      let array = try HostArray(idx: path)
+      #expect(array == expected)
+    }
   }
 
   @Test("big-endian words of every type are read")
@@ -30,7 +36,10 @@ struct IDXTests {
   @Test("a gzip file of several members is read whole")
   func members() throws {
     let packed = DataFiles.gzip(Array(Self.bytes[..<7])) + DataFiles.gzip(Array(Self.bytes[7...]))
-    try DataFiles.with(packed, suffix: ".gz") { path in let array = try HostArray(idx: path); #expect(array.shape == [2, 3]) }
+    try DataFiles.with(packed, suffix: ".gz") { path in
+      let array = try HostArray(idx: path)
+      #expect(array.shape == [2, 3])
+    }
   }
 
   @Test(

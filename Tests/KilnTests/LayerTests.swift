@@ -34,7 +34,9 @@ struct LayerTests {
     let shared = Dense(3, 3)
     let model = Model(
       features: Sequential([Flatten(), Dense(4, 3, activation: .relu)]),
-      head: Block(extra: nil, list: [ReLU(), Dense(3, 1, bias: false)], plain: [shared], byName: ["b": Dense(1, 1, bias: false), "a": shared]),
+      head: Block(
+        extra: nil, list: [ReLU(), Dense(3, 1, bias: false)], plain: [shared],
+        byName: ["b": Dense(1, 1, bias: false), "a": shared]),
       tied: shared)
     #expect(
       model.namedParameters.map(\.name) == [
@@ -78,9 +80,12 @@ struct LayerTests {
     #expect(try bias.value.scalars(as: Float.self).allSatisfy { abs($0) <= 0.05 && $0 != 0 })
   }
 
-  @Test("initializers have the deviation that they promise", arguments: [
-    (Initializer.glorotUniform, 2.0 / 500), (.glorotNormal, 2.0 / 500), (.heUniform, 2.0 / 300), (.heNormal, 2.0 / 300),
-  ])
+  @Test(
+    "initializers have the deviation that they promise",
+    arguments: [
+      (Initializer.glorotUniform, 2.0 / 500), (.glorotNormal, 2.0 / 500), (.heUniform, 2.0 / 300),
+      (.heNormal, 2.0 / 300),
+    ])
   func deviations(_ initializer: Initializer, _ variance: Double) throws {
     let draw = initializer.draw([200, 300], .init(inputs: 300, outputs: 200), .float64, .cpu, RandomGenerator(seed: 1))
     let values = try draw.doubles()

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 // The bytes of digits.csv.gz: 1,797 lines of 64 values 0-16 and the label 0-9.
-const uint8_t *kiln_digits_data(void);
+const uint8_t* kiln_digits_data(void);
 size_t kiln_digits_size(void);
 
 #endif
