@@ -32,7 +32,7 @@ extension Device {
     switch text {
     case "cpu": return .cpu
     case "opencl": return try openCL(0)
-    case "auto": return OpenCLDevices.found.drivers.first { $0.isGPU }.map { Device($0) } ?? .cpu
+    case "auto": return OpenCLDevices.found.drivers.first { $0.style == .gpu }.map { Device($0) } ?? .cpu
     default: break
     }
     guard text.hasPrefix("opencl:") else { throw missing(name) }

@@ -20,6 +20,7 @@ public protocol Layer: Sendable {
 public struct NamedParameter: Sendable {
   public var name: String
   public var parameter: Parameter
+  public init(name: String, parameter: Parameter) { (self.name, self.parameter) = (name, parameter) }
 }
 
 extension Layer {

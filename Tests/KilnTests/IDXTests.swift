@@ -42,30 +42,33 @@ struct IDXTests {
     }
   }
 
-  @Test(
-    "damaged files are refused with file, place, rule and fix",
-    arguments: [
-      ([], "f, byte 0: an IDX header has at least 4 bytes, got 0; fetch the file again"),
-      ([1, 0, 8, 1], "f, byte 0: an IDX file begins with two zero bytes, got 01 00 08 01; name an IDX file"),
-      ([0, 0, 7, 1], "f, byte 2: the type byte must be one of 08 09 0b 0c 0d 0e, got 07; name an IDX file"),
-      (
-        [0, 0, 8, 2, 0, 0, 0, 1],
-        "f, byte 8: the header of rank 2 has 12 bytes, the file 8; the file was cut short; fetch it again"
-      ),
-      (
-        Array(bytes.dropLast()),
-        "f, byte 17: [2, 3] of uint8 needs 18 bytes, the file has 17; the file is cut short; fetch it again"
-      ),
-      (
-        bytes + [0], "f, byte 18: [2, 3] of uint8 needs 18 bytes, the file has 19; the file is too long; fetch it again"
-      ),
-      (
-        [0, 0, 0x0e, 3] + [UInt8](repeating: 0xff, count: 12),
-        "f, byte 4: the dimensions [4294967295, 4294967295, 4294967295] overflow; the file is damaged; fetch it again"
-      ),
-    ] as [([UInt8], String)])
-  func damaged(_ bytes: [UInt8], _ message: String) {
-    #expect(DataFiles.message { _ = try HostArray.parseIDX(bytes, file: "f") } == message)
+  struct Damage: Sendable {
+    var bytes: [UInt8]
+    var message: String
+    init(_ bytes: [UInt8], _ message: String) { (self.bytes, self.message) = (bytes, message) }
+  }
+  static let huge: [UInt8] = [0, 0, 0x0e, 3] + [UInt8](repeating: 0xff, count: 12)
+  static let damages: [Damage] = [
+    Damage([], "f, byte 0: an IDX header has at least 4 bytes, got 0; fetch the file again"),
+    Damage([1, 0, 8, 1], "f, byte 0: an IDX file begins with two zero bytes, got 01 00 08 01; name an IDX file"),
+    Damage([0, 0, 7, 1], "f, byte 2: the type byte must be one of 08 09 0b 0c 0d 0e, got 07; name an IDX file"),
+    Damage(
+      [0, 0, 8, 2, 0, 0, 0, 1],
+      "f, byte 8: the header of rank 2 has 12 bytes, the file 8; the file was cut short; fetch it again"),
+    Damage(
+      Array(bytes.dropLast()),
+      "f, byte 17: [2, 3] of uint8 needs 18 bytes, the file has 17; the file is cut short; fetch it again"),
+    Damage(
+      bytes + [0], "f, byte 18: [2, 3] of uint8 needs 18 bytes, the file has 19; the file is too long; fetch it again"),
+    Damage(
+      huge,
+      "f, byte 4: the dimensions [4294967295, 4294967295, 4294967295] overflow; the file is damaged; fetch it again"),
+  ]
+
+  @Test("damaged files are refused with file, place, rule and fix", arguments: damages.indices)
+  func damaged(_ index: Int) {
+    let damage = Self.damages[index]
+    #expect(DataFiles.message { _ = try HostArray.parseIDX(damage.bytes, file: "f") } == damage.message)
   }
 
   @Test("damaged gzip files are refused")

@@ -46,33 +46,34 @@ struct TableTests {
     #expect(try table.integers(column: 2).values(as: Int64.self) == [7, -9])
   }
 
-  @Test(
-    "malformed tables are refused with the line",
-    arguments: [
-      (
-        "1,2\n3\n",
-        "t.csv, line 2: every row must have the 2 columns of line 1, got 1; mend the line, or check the separator"
-      ),
-      (
-        "1,2\n3,4,5",
-        "t.csv, line 2: every row must have the 2 columns of line 1, got 3; mend the line, or check the separator"
-      ),
-      (
-        "1,\"2\n3,4\n",
-        "t.csv, line 1, column 2: the quote that begins here is never closed; "
-          + "close it, or double the quotes inside the field"
-      ),
-      (
-        "a\"b,1\n",
-        "t.csv, line 1, column 1: a quote may only begin a field; put the whole field in quotes and double those inside"
-      ),
-      (
-        "1,2\n\"a\"b,1\n",
-        "t.csv, line 2, column 1: only a separator or a line end may follow a closing quote; "
-          + "double the quotes inside the field"
-      ),
-    ])
-  func malformed(_ text: String, _ message: String) {
+  static let malformedTables: [(text: String, message: String)] = [
+    (
+      "1,2\n3\n",
+      "t.csv, line 2: every row must have the 2 columns of line 1, got 1; mend the line, or check the separator"
+    ),
+    (
+      "1,2\n3,4,5",
+      "t.csv, line 2: every row must have the 2 columns of line 1, got 3; mend the line, or check the separator"
+    ),
+    (
+      "1,\"2\n3,4\n",
+      "t.csv, line 1, column 2: the quote that begins here is never closed; "
+        + "close it, or double the quotes inside the field"
+    ),
+    (
+      "a\"b,1\n",
+      "t.csv, line 1, column 1: a quote may only begin a field; put the whole field in quotes and double those inside"
+    ),
+    (
+      "1,2\n\"a\"b,1\n",
+      "t.csv, line 2, column 1: only a separator or a line end may follow a closing quote; "
+        + "double the quotes inside the field"
+    ),
+  ]
+
+  @Test("malformed tables are refused with the line", arguments: malformedTables.indices)
+  func malformed(_ index: Int) {
+    let (text, message) = Self.malformedTables[index]
     #expect(DataFiles.message { _ = try Self.table(text) } == message)
   }
 
