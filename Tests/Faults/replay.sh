@@ -3,11 +3,13 @@
 # passes, with it the test fails. A fault that is not caught, or no longer fits the source, is a failure.
 #
 # Usage: replay.sh [NAME...]      (all by default; a name is a file here without .fault)
+#        replay.sh --check        (only: does every fault's text still occur in its file, once?)
 #
 # A .fault file says:
 #   what: one line
 #   file: the source file
 #   test: a filter for `swift test`, or a `kiln selftest` command: what catches it
+#   env: a variable to set meanwhile, as NAME=VALUE (optional)
 #   <<<<
 #   the text to be replaced, which must occur exactly once
 #   ====
@@ -19,15 +21,13 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 copy=$root/.build/faults
+check_only=
+[ "${1:-}" != --check ] || {
+  check_only=1
+  shift
+}
 [ $# -gt 0 ] || set -- $(cd "$here" && ls -- *.fault | sed 's/\.fault$//')
 
-mkdir -p "$copy/tree"
-# Only what git knows or would know; times are kept, so that an unchanged file is not compiled again.
-sync_tree() {
-  (cd "$root" && git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
-    [ -e "$file" ] && printf '%s\0' "$file"
-  done | tar --null -T - -cf -) | tar -C "$copy/tree" -xf -
-}
 field() { sed -n "s/^$1: //p" "$2" | head -1; }
 
 # Replaces the text in the first file by that of the fault; fails unless it occurs exactly once.
@@ -43,14 +43,34 @@ plant() {
     my $at = index $code, $old; substr($code, $at, length $old) = $new;
     open S, ">", $source or die; print S $code; close S;' "$1" "$2"
 }
+
+if [ -n "$check_only" ]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  for name in "$@"; do
+    cp "$root/$(field file "$here/$name.fault")" "$work/source"
+    plant "$here/$name.fault" "$work/source"
+  done
+  echo "faults: all $# fit the sources"
+  exit 0
+fi
+
+mkdir -p "$copy/tree"
+# Only what git knows or would know; times are kept, so that an unchanged file is not compiled again.
+sync_tree() {
+  (cd "$root" && git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+    [ -e "$file" ] && printf '%s\0' "$file"
+  done | tar --null -T - -cf -) | tar -C "$copy/tree" -xf -
+}
 build() { (cd "$copy/tree" && swift build --build-tests >"$copy/build.log" 2>&1); }
 # A test is a filter for `swift test`, or a command of the tool: `kiln selftest --op tanh`, which runs the same cases
 # as the suite OpCasesTests.
+# The second argument is a variable to set, or nothing.
 run() (
   cd "$copy/tree"
   case $1 in
-  "kiln "*) timeout 1200 .build/debug/$1 ;;
-  *) timeout 1200 swift test --skip-build --filter "$1" ;;
+  "kiln "*) timeout 1200 env ${2:-} .build/debug/$1 ;;
+  *) timeout 1200 env ${2:-} swift test --skip-build --filter "$1" ;;
   esac >"$copy/test.log" 2>&1
 )
 
@@ -59,8 +79,8 @@ echo "faults: building the copy without faults"
 build || { tail -30 "$copy/build.log" >&2; exit 1; }
 
 # The tests must pass without any fault, or their failure would show nothing.
-while IFS= read -r filter; do
-  if ! run "$filter"; then
+while IFS=$'\t' read -r filter variable; do
+  if ! run "$filter" "$variable"; then
     echo "faults: '$filter' fails without any fault" >&2
     tail -20 "$copy/test.log" >&2
     exit 1
@@ -69,7 +89,9 @@ while IFS= read -r filter; do
     echo "faults: no test matches '$filter'" >&2
     exit 1
   }
-done < <(for name in "$@"; do field test "$here/$name.fault"; done | sort -u)
+done < <(for name in "$@"; do
+  printf '%s\t%s\n' "$(field test "$here/$name.fault")" "$(field env "$here/$name.fault")"
+done | sort -u)
 
 caught=0
 missed=()
@@ -93,7 +115,7 @@ for name in "$@"; do
   cp -r "$root/Kernels" "$copy/kernels"
   plant "$here/$name.fault" "$copy/kernels/${file#Kernels/}"
   status=0
-  KILN_KERNELS=$copy/kernels run "$(field test "$here/$name.fault")" || status=$?
+  KILN_KERNELS=$copy/kernels run "$(field test "$here/$name.fault")" "$(field env "$here/$name.fault")" || status=$?
   verdict "$name" "$status"
 done
 for name in "$@"; do
@@ -103,7 +125,7 @@ for name in "$@"; do
   plant "$here/$name.fault" "$copy/tree/$file"
   if build; then
     status=0
-    run "$(field test "$here/$name.fault")" || status=$?
+    run "$(field test "$here/$name.fault")" "$(field env "$here/$name.fault")" || status=$?
     verdict "$name" "$status"
   else
     echo "faults: $name does not compile, so it shows nothing" >&2
