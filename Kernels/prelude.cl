@@ -1,0 +1,124 @@
+// The words that every kernel file is written in, and the functions that rows of the operation tables name.
+//
+// A kernel file is a template: the host defines its macros, pastes the file, and takes the macros away again, so that
+// many kernels share one program. All text is OpenCL C 1.2; another language (CUDA C) needs another prelude only.
+//
+// Styles: with STYLE_CPU a work-item runs alone (work-group of one) over a contiguous chunk, without barriers or local
+// memory; otherwise neighbouring work-items touch neighbouring elements and work-groups share local memory.
+
+#pragma OPENCL FP_CONTRACT OFF
+#if defined(KILN_DOUBLE) && KILN_DOUBLE
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+
+#define KERNEL __kernel
+#define GLOBAL __global
+#define LOCAL __local
+#define BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+#define GLOBAL_ID(n) ((long)get_global_id(n))
+#define GLOBAL_SIZE(n) ((long)get_global_size(n))
+#define LOCAL_ID(n) ((int)get_local_id(n))
+#define GROUP_ID(n) ((long)get_group_id(n))
+
+// Iterations of the next loop do not depend on one another.
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define UNROLL _Pragma("unroll")
+#else
+#define INDEPENDENT
+#define UNROLL
+#endif
+
+// Runs the statement after it for i in 0..<count, spread over the work-items of dimension 0; `chunk` is the number of
+// neighbouring elements of one work-item in the CPU style.
+#ifdef STYLE_CPU
+#define FOR_EACH(i, count, chunk)                                                                                      \
+  for (long i = GLOBAL_ID(0) * (chunk), i##_end = min(GLOBAL_ID(0) * (chunk) + (chunk), (long)(count)); i < i##_end; i++)
+#else
+#define FOR_EACH(i, count, chunk) for (long i = GLOBAL_ID(0); i < (count); i += GLOBAL_SIZE(0))
+#endif
+
+// NaN if either is.
+#define KILN_FLOAT_FUNCTIONS(T)                                                                                        \
+  inline T kiln_maximum_##T(const T a, const T b) { return a != a ? a : b != b ? b : a > b ? a : b; }                  \
+  inline T kiln_minimum_##T(const T a, const T b) { return a != a ? a : b != b ? b : a < b ? a : b; }                  \
+  /* Python's %: the sign of the divisor. */                                                                           \
+  inline T kiln_remainder_##T(const T a, const T b) {                                                                  \
+    const T r = fmod(a, b);                                                                                            \
+    return r != (T)0 && (r < (T)0) != (b < (T)0) ? r + b : r;                                                          \
+  }                                                                                                                    \
+  /* Truncates; NaN gives 0; saturates. */                                                                             \
+  inline int kiln_to_int_##T(const T x) {                                                                              \
+    return x != x ? 0 : x >= (T)2147483648.0f ? INT_MAX : x <= -(T)2147483648.0f ? INT_MIN : (int)x;                   \
+  }                                                                                                                    \
+  inline long kiln_to_long_##T(const T x) {                                                                            \
+    return x != x                           ? 0                                                                        \
+           : x >= (T)9223372036854775808.0f  ? LONG_MAX                                                                \
+           : x <= -(T)9223372036854775808.0f ? LONG_MIN                                                                \
+                                             : (long)x;                                                                \
+  }
+
+#define KILN_INTEGER_FUNCTIONS(T)                                                                                      \
+  inline T kiln_remainder_##T(const T a, const T b) {                                                                  \
+    if (b == 0 || b == (T)-1) return 0;                                                                                \
+    const T r = a % b;                                                                                                 \
+    return r != 0 && (r < 0) != (b < 0) ? (T)(r + b) : r;                                                              \
+  }
+
+KILN_FLOAT_FUNCTIONS(float)
+KILN_INTEGER_FUNCTIONS(int)
+KILN_INTEGER_FUNCTIONS(long)
+inline uchar kiln_remainder_uchar(const uchar a, const uchar b) { return b == 0 ? 0 : a % b; }
+
+// The inverse of erf on (-1, 1): a starting value from Giles, "Approximating the erfinv function" (2012), then Newton.
+#define KILN_ERF_INVERSE(T, STEPS)                                                                                     \
+  inline T kiln_erf_inverse_##T(const T x) {                                                                           \
+    if (x != x || fabs(x) > (T)1) return (T)NAN;                                                                       \
+    if (fabs(x) == (T)1) return x * (T)INFINITY;                                                                       \
+    T w = -log(((T)1 - x) * ((T)1 + x));                                                                               \
+    T y;                                                                                                               \
+    if (w < (T)5) {                                                                                                    \
+      w -= (T)2.5f;                                                                                                    \
+      y = fma((T)2.81022636e-08f, w, (T)3.43273939e-07f);                                                              \
+      y = fma(y, w, (T)-3.5233877e-06f);                                                                               \
+      y = fma(y, w, (T)-4.39150654e-06f);                                                                              \
+      y = fma(y, w, (T)0.00021858087f);                                                                                \
+      y = fma(y, w, (T)-0.00125372503f);                                                                               \
+      y = fma(y, w, (T)-0.00417768164f);                                                                               \
+      y = fma(y, w, (T)0.246640727f);                                                                                  \
+      y = fma(y, w, (T)1.50140941f);                                                                                   \
+    } else {                                                                                                           \
+      w = sqrt(w) - (T)3;                                                                                              \
+      y = fma((T)-0.000200214257f, w, (T)0.000100950558f);                                                             \
+      y = fma(y, w, (T)0.00134934322f);                                                                                \
+      y = fma(y, w, (T)-0.00367342844f);                                                                               \
+      y = fma(y, w, (T)0.00573950773f);                                                                                \
+      y = fma(y, w, (T)-0.0076224613f);                                                                                \
+      y = fma(y, w, (T)0.00943887047f);                                                                                \
+      y = fma(y, w, (T)1.00167406f);                                                                                   \
+      y = fma(y, w, (T)2.83297682f);                                                                                   \
+    }                                                                                                                  \
+    y *= x;                                                                                                            \
+    for (int k = 0; k < STEPS; k++) {                                                                                  \
+      /* Near +-1 erf has no digits left; near 0 erfc has none. */                                                     \
+      const T residual = x > (T)0.5f    ? ((T)1 - x) - erfc(y)                                                         \
+                         : x < (T)-0.5f ? erfc(-y) - ((T)1 + x)                                                        \
+                                        : erf(y) - x;                                                                  \
+      const T step = -residual * (T)0.886226925f * exp(y * y);                                                         \
+      if (!isfinite(step)) break;                                                                                      \
+      y += step;                                                                                                       \
+    }                                                                                                                  \
+    return y;                                                                                                          \
+  }
+
+KILN_ERF_INVERSE(float, 1)
+
+#if defined(KILN_DOUBLE) && KILN_DOUBLE
+KILN_FLOAT_FUNCTIONS(double)
+KILN_ERF_INVERSE(double, 3)
+#endif
+
+// Marks an index outside 0..<length: the smallest position of all work-items stays. See gather.cl.
+inline void kiln_fault(GLOBAL int *status, const long position) {
+  atomic_min(status, position > INT_MAX - 1 ? INT_MAX - 1 : (int)position);
+}

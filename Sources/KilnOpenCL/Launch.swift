@@ -1,0 +1,107 @@
+import KilnEngine
+
+/// One argument of a kernel, as it is known when the program is compiled.
+enum Argument: Hashable, Sendable {
+  /// The buffer that is bound to a slot.
+  case buffer(Program.Slot)
+  /// A long: where in the slot's buffer the operand begins, in elements; inputs add the base offset of the run.
+  case offset(Program.Slot?, Int, elementSize: Int)
+  /// The driver's scratch memory and the program's table.
+  case scratch, table, status
+  /// The program's run-time scalar.
+  case scalar(Int)
+  case int(Int)
+  case long(Int)
+  case float(Double, DType)
+}
+
+/// One kernel launch of a run.
+struct Launch: Sendable {
+  var kernel: KernelText
+  var arguments: [Argument]
+  var global: [Int]
+  /// `nil` leaves the choice to the driver.
+  var local: [Int]?
+}
+
+/// What the plans of the families write to.
+struct Planner {
+  let style: KernelStyle
+  let computeUnits: Int
+  let maxGroupSize: Int
+  let scalarTypes: [DType]
+  private(set) var launches: [Launch] = []
+  private(set) var table: [Int] = []
+  /// The most scratch memory that a step needs.
+  private(set) var scratchBytes = 0
+  /// Whether a run may report a bad index.
+  private(set) var canFault = false
+  private var scratchUsed = 0
+
+  init(style: KernelStyle, computeUnits: Int, maxGroupSize: Int, scalarTypes: [DType]) {
+    self.style = style
+    self.computeUnits = computeUnits
+    self.maxGroupSize = maxGroupSize
+    self.scalarTypes = scalarTypes
+  }
+
+  mutating func plan(_ step: Step) {
+    scratchUsed = 0
+    switch step {
+    case .elementwise(let step): plan(step)
+    case .reduce(let step): plan(step)
+    case .scan(let step): plan(step)
+    case .argsort(let step): plan(step)
+    case .rowwise(let step): plan(step)
+    case .matmul(let step): plan(step)
+    case .convolution(let step): plan(step)
+    case .pool(let step): plan(step)
+    case .gather(let step): plan(step)
+    }
+  }
+
+  /// Puts numbers into the table; gives the place of the first.
+  mutating func enter(_ numbers: [Int]) -> Int {
+    table += numbers
+    return table.count - numbers.count
+  }
+
+  /// Memory for one step; gives its byte offset in the scratch buffer.
+  mutating func scratch(_ byteCount: Int) -> Int {
+    let at = scratchUsed
+    scratchUsed += (byteCount + Program.alignment - 1) / Program.alignment * Program.alignment
+    scratchBytes = max(scratchBytes, scratchUsed)
+    return at
+  }
+
+  mutating func launch(_ kernel: KernelText, _ arguments: [Argument], global: [Int], local: [Int]) {
+    launches.append(Launch(kernel: kernel, arguments: arguments, global: global, local: local))
+  }
+
+  /// Launches over `count` independent elements: the kernel's last argument is the chunk of a CPU-style work-item.
+  mutating func launchEach(_ kernel: KernelText, _ arguments: [Argument], count: Int, least: Int = 4096) {
+    switch style {
+    case .cpu:
+      let chunk = chunk(count, least: least)
+      launch(kernel, arguments + [.long(chunk)], global: [(count + chunk - 1) / chunk], local: [1])
+    case .gpu:
+      launch(kernel, arguments + [.long(1)], global: [roundUp(min(count, 1 << 20), 64)], local: [64])
+    }
+  }
+
+  /// Neighbouring elements for a work-item: four work-items a compute unit, unless that makes them too small.
+  func chunk(_ count: Int, least: Int) -> Int { max(least, (count + computeUnits * 4 - 1) / (computeUnits * 4), 1) }
+
+  func roundUp(_ count: Int, _ multiple: Int) -> Int { max(1, (count + multiple - 1) / multiple) * multiple }
+
+  mutating func markFaulting() { canFault = true }
+
+  /// Buffer and element offset of a dense operand.
+  func place(_ operand: Operand) -> [Argument] {
+    guard let slot = operand.slot else { return [.table, .long(0)] }
+    return [.buffer(slot), .offset(slot, operand.offset, elementSize: operand.dtype.size)]
+  }
+
+  /// Something for a pointer and an offset that the kernel does not use.
+  var nothing: [Argument] { [.table, .long(0)] }
+}
