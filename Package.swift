@@ -23,7 +23,12 @@ let package = Package(
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CDigits", exclude: ["digits.csv.gz", "NOTICE.md"]),
     .target(name: "CKilnStart"),
-    .target(name: "Kernels", path: "Kernels", exclude: []),
+    .target(
+      name: "Kernels", path: "Kernels",
+      exclude: [
+        "prelude.cl", "random.cl", "elementwise.cl", "reduce.cl", "scan.cl", "sort.cl", "rowwise.cl", "matmul.cl",
+        "convolution.cl", "pool.cl", "gather.cl",
+      ]),
 
     .target(name: "KilnEngine", swiftSettings: strict),
     .target(name: "KilnCPU", dependencies: ["KilnEngine", "COpenBLAS", "CVector"], swiftSettings: strict),
@@ -67,6 +72,8 @@ let package = Package(
     .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(
       name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
+    .testTarget(
+      name: "KilnOpenCLTests", dependencies: ["KilnEngine", "KilnOpenCL"], swiftSettings: strict),
     .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
   ],

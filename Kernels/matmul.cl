@@ -189,15 +189,15 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
   T tile[DEPTH * NR];
   const long b = GLOBAL_ID(2) % batches, segment = GLOBAL_ID(2) / batches;
   const long x = GLOBAL_ID(0) * NR, i0 = GLOBAL_ID(1) * GROUP;
-  const int width = (int)min((long)NR, n - x), height = (int)min((long)GROUP, m - i0);
+  const int columns_here = (int)min((long)NR, n - x), rows_here = (int)min((long)GROUP, m - i0);
   RHS_BATCH(b)
   GLOBAL const T *left = packed + packed_at + b * lhs_batch + i0 * depth;
-  for (int e = 0; e < (height + MR - 1) / MR * MR * NR; e++) sums[e] = 0;
+  for (int e = 0; e < (rows_here + MR - 1) / MR * MR * NR; e++) sums[e] = 0;
 #ifdef RHS_CONVOLUTION
   long column_plane[NR];
   int column_y[NR], column_x[NR];
   for (int l = 0; l < NR; l++) {
-    DECODE_J(at, x + min(l, width - 1))
+    DECODE_J(at, x + min(l, columns_here - 1))
     column_plane[l] = image_base + at_plane;
     column_y[l] = at_y;
     column_x[l] = at_x;
@@ -217,11 +217,11 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
     }
 #elif defined(RHS_K_FAST)
     for (int l = 0; l < NR; l++) {
-      GLOBAL const T *from = rhs_here + p0 * rhs_p + (x + min(l, width - 1)) * rhs_j;
+      GLOBAL const T *from = rhs_here + p0 * rhs_p + (x + min(l, columns_here - 1)) * rhs_j;
       for (int p = 0; p < count; p++) tile[p * NR + l] = from[p];
     }
 #else
-    if (width == NR) {
+    if (columns_here == NR) {
       for (int p = 0; p < count; p++) {
         GLOBAL const T *from = rhs_here + (p0 + p) * rhs_p + x;
         VSTORE(VLOAD(0, from), 0, tile + p * NR);
@@ -229,10 +229,10 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
       }
     } else {
       for (int p = 0; p < count; p++)
-        for (int l = 0; l < NR; l++) tile[p * NR + l] = l < width ? rhs_here[(p0 + p) * rhs_p + (x + l) * rhs_j] : (T)0;
+        for (int l = 0; l < NR; l++) tile[p * NR + l] = l < columns_here ? rhs_here[(p0 + p) * rhs_p + (x + l) * rhs_j] : (T)0;
     }
 #endif
-    for (int r0 = 0; r0 < height; r0 += MR) {
+    for (int r0 = 0; r0 < rows_here; r0 += MR) {
       GLOBAL const T *from = left + r0 * depth + p0 * MR;
       ALL_ROWS(SUM_ROW)
       for (int p = 0; p < count; p++) {
@@ -243,11 +243,11 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
       ALL_ROWS(STORE_ROW)
     }
   }
-  for (int r = 0; r < height; r++) {
+  for (int r = 0; r < rows_here; r++) {
     const long row = b * m + i0 + r;
     OUTER(row, x)
     INDEPENDENT
-    for (int l = 0; l < width; l++) {
+    for (int l = 0; l < columns_here; l++) {
       PUT(l, sums[r * NR + l])
     }
   }

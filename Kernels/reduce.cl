@@ -178,8 +178,8 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS const long outer_count, const long i
       i += last - first;
     }
 #ifndef BETTER
-    for (int half = 8; half > 0; half /= 2)
-      for (int l = 0; l < half; l++) lanes[l] = COMBINE(lanes[l], lanes[l + half]);
+    for (int reach = 8; reach > 0; reach /= 2)
+      for (int l = 0; l < reach; l++) lanes[l] = COMBINE(lanes[l], lanes[l + reach]);
     v = COMBINE(lanes[0], v);
 #endif
     PUT(0, o, v, p)
@@ -218,13 +218,13 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(
   positions[me] = p;
 #endif
   BARRIER;
-  for (int half = WIDTH / 2; half > 0; half /= 2) {
-    if (me < half) {
+  for (int reach = WIDTH / 2; reach > 0; reach /= 2) {
+    if (me < reach) {
       v = values[me];
-      const T x = values[me + half];
+      const T x = values[me + reach];
 #ifdef BETTER
       p = positions[me];
-      const long q = positions[me + half];
+      const long q = positions[me + reach];
 #endif
       MERGE(v, p, x, q)
       values[me] = v;

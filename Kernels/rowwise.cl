@@ -138,8 +138,8 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
 #define GROUP_REDUCE(name, mine, COMBINE_TWO)                                                                          \
   shared[me] = mine;                                                                                                   \
   BARRIER;                                                                                                             \
-  for (int half = WIDTH / 2; half > 0; half /= 2) {                                                                    \
-    if (me < half) shared[me] = COMBINE_TWO(shared[me], shared[me + half]);                                            \
+  for (int reach = WIDTH / 2; reach > 0; reach /= 2) {                                                                    \
+    if (me < reach) shared[me] = COMBINE_TWO(shared[me], shared[me + reach]);                                            \
     BARRIER;                                                                                                           \
   }                                                                                                                    \
   const T name = shared[0];                                                                                            \

@@ -46,11 +46,11 @@ KERNEL void NAME(GLOBAL const T *key, const long key_at, GLOBAL const long *from
     long low = is_left ? middle : pair, high = is_left ? end : middle;
     const long first = low;
     while (low < high) {
-      const long half = low + (high - low) / 2;
-      const T other = keys[order[half]];
+      const long middle_at = low + (high - low) / 2;
+      const T other = keys[order[middle_at]];
       const bool other_first = is_left ? BEFORE(other, mine) : !BEFORE(mine, other);
-      if (other_first) low = half + 1;
-      else high = half;
+      if (other_first) low = middle_at + 1;
+      else high = middle_at;
     }
     const long own = is_left ? k - pair : k - middle;
     to[to_at + row * columns + pair + own + (low - first)] = mine_at;

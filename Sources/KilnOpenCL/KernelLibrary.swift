@@ -60,13 +60,13 @@ final class KernelLibrary {
     builds += 1
     var code: Int32 = 0
     let created = source.withCString { kcl_create_program(context, $0, strlen($0), &code) }
-    guard let created, code == KCL_SUCCESS.code else {
+    guard let created, code == Int32(KCL_SUCCESS) else {
       throw DeviceError.driverCall(
         device: device, call: "clCreateProgramWithSource", code: Int(code), name: OpenCLCode.name(code))
     }
     let program = BuiltProgram(created)
     let status = kcl_build_program(created, hardware.device, options)
-    if status != KCL_SUCCESS.code {
+    if status != Int32(KCL_SUCCESS) {
       throw DeviceError.buildFailed(
         device: device, kernel: first, log: "\(OpenCLCode.name(status)) (\(status))\n\(log(of: program))")
     }
@@ -80,17 +80,17 @@ final class KernelLibrary {
       let handle = kcl_create_program_from_binary(context, hardware.device, binary, binary.count, &code)
     else { return nil }
     let program = BuiltProgram(handle)
-    guard code == KCL_SUCCESS.code, kcl_build_program(handle, hardware.device, options) == KCL_SUCCESS.code
+    guard code == Int32(KCL_SUCCESS), kcl_build_program(handle, hardware.device, options) == Int32(KCL_SUCCESS)
     else { return nil }
     return program
   }
 
   private func log(of program: BuiltProgram) -> String {
     var size = 0
-    guard kcl_get_build_log(program.handle, hardware.device, 0, nil, &size) == KCL_SUCCESS.code, size > 0
+    guard kcl_get_build_log(program.handle, hardware.device, 0, nil, &size) == Int32(KCL_SUCCESS), size > 0
     else { return "(no log)" }
     var text = [CChar](repeating: 0, count: size)
-    guard kcl_get_build_log(program.handle, hardware.device, size, &text, nil) == KCL_SUCCESS.code
+    guard kcl_get_build_log(program.handle, hardware.device, size, &text, nil) == Int32(KCL_SUCCESS)
     else { return "(no log)" }
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
@@ -98,18 +98,18 @@ final class KernelLibrary {
   /// The binary for the disk, `nil` when the driver has none to give.
   private func binary(of program: BuiltProgram) -> [UInt8]? {
     var size = 0
-    let what = KCL_PROGRAM_BINARY_SIZES.rawValue
-    guard kcl_get_program_info(program.handle, UInt32(what), MemoryLayout<Int>.size, &size, nil) == KCL_SUCCESS.code,
+    let what = UInt32(KCL_PROGRAM_BINARY_SIZES)
+    guard kcl_get_program_info(program.handle, UInt32(what), MemoryLayout<Int>.size, &size, nil) == Int32(KCL_SUCCESS),
       size > 0
     else { return nil }
     var bytes = [UInt8](repeating: 0, count: size)
     let code = bytes.withUnsafeMutableBufferPointer { buffer in
       var pointer = buffer.baseAddress
       return kcl_get_program_info(
-        program.handle, UInt32(KCL_PROGRAM_BINARIES.rawValue), MemoryLayout<UnsafeMutablePointer<UInt8>?>.size,
+        program.handle, UInt32(KCL_PROGRAM_BINARIES), MemoryLayout<UnsafeMutablePointer<UInt8>?>.size,
         &pointer, nil)
     }
-    return code == KCL_SUCCESS.code ? bytes : nil
+    return code == Int32(KCL_SUCCESS) ? bytes : nil
   }
 }
 

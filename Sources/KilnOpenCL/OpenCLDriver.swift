@@ -167,7 +167,7 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
       }
       return kcl_enqueue_kernel(queue, kernel, UInt32(global.count), global.baseAddress, nil)
     }
-    if code == KCL_MEM_OBJECT_ALLOCATION_FAILURE.code {
+    if code == Int32(KCL_MEM_OBJECT_ALLOCATION_FAILURE) {
       let use = pool.use()
       throw DeviceError.outOfMemory(device: name, requested: 0, live: use.live, capacity: pool.capacity)
     }

@@ -3,18 +3,9 @@ import KilnEngine
 
 /// Throws what a driver call reported, with the call's name and the code's symbolic name.
 func check(_ code: Int32, _ call: String, device: String) throws {
-  if code != KCL_SUCCESS.code {
+  if code != Int32(KCL_SUCCESS) {
     throw DeviceError.driverCall(device: device, call: call, code: Int(code), name: OpenCLCode.name(code))
   }
-}
-
-extension RawRepresentable where RawValue == UInt32 {
-  /// A C enumerator of COpenCL.h as the signed code that the calls return.
-  var code: Int32 { Int32(bitPattern: rawValue) }
-}
-
-extension RawRepresentable where RawValue == Int32 {
-  var code: Int32 { rawValue }
 }
 
 /// The names that the OpenCL specification gives to its codes.

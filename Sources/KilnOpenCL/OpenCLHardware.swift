@@ -22,32 +22,32 @@ struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of th
   init(platform: kcl_platform, device: kcl_device, name: String) throws {
     self.platform = platform
     self.device = device
-    platformName = try OpenCLHardware.platformText(platform, KCL_PLATFORM_NAME.rawValue, name)
-    platformVersion = try OpenCLHardware.platformText(platform, KCL_PLATFORM_VERSION.rawValue, name)
-    deviceName = try OpenCLHardware.text(device, KCL_DEVICE_NAME.rawValue, name)
-    driverVersion = try OpenCLHardware.text(device, KCL_DRIVER_VERSION.rawValue, name)
-    func number<T: BinaryInteger>(_ what: UInt32, _ initial: T) throws -> Int {
+    platformName = try OpenCLHardware.platformText(platform, UInt32(KCL_PLATFORM_NAME), name)
+    platformVersion = try OpenCLHardware.platformText(platform, UInt32(KCL_PLATFORM_VERSION), name)
+    deviceName = try OpenCLHardware.text(device, UInt32(KCL_DEVICE_NAME), name)
+    driverVersion = try OpenCLHardware.text(device, UInt32(KCL_DRIVER_VERSION), name)
+    func number<T: BinaryInteger & BitwiseCopyable>(_ what: UInt32, _ initial: T) throws -> Int {
       var value = initial
       let code = kcl_get_device_info(device, what, MemoryLayout<T>.size, &value, nil)
       try check(code, "clGetDeviceInfo", device: name)
       return Int(truncatingIfNeeded: value)
     }
-    guard try number(KCL_DEVICE_AVAILABLE.rawValue, UInt32(0)) != 0 else {
+    guard try number(UInt32(KCL_DEVICE_AVAILABLE), UInt32(0)) != 0 else {
       throw DeviceError.unavailable(device: name, reason: "the driver says that it is not available", fix: "see clinfo")
     }
-    guard try number(KCL_DEVICE_COMPILER_AVAILABLE.rawValue, UInt32(0)) != 0 else {
+    guard try number(UInt32(KCL_DEVICE_COMPILER_AVAILABLE), UInt32(0)) != 0 else {
       throw DeviceError.unavailable(
         device: name, reason: "its driver has no compiler", fix: "install the vendor's full OpenCL driver")
     }
-    isCPU = try number(KCL_DEVICE_TYPE.rawValue, UInt64(0)) & Int(KCL_DEVICE_TYPE_CPU.rawValue) != 0
-    computeUnits = max(1, try number(KCL_DEVICE_MAX_COMPUTE_UNITS.rawValue, UInt32(0)))
-    maxGroupSize = try number(KCL_DEVICE_MAX_WORK_GROUP_SIZE.rawValue, Int(0))
-    maxAllocation = try number(KCL_DEVICE_MAX_MEM_ALLOC_SIZE.rawValue, UInt64(0))
-    globalMemory = try number(KCL_DEVICE_GLOBAL_MEM_SIZE.rawValue, UInt64(0))
-    let extensions = try OpenCLHardware.text(device, KCL_DEVICE_EXTENSIONS.rawValue, name)
+    isCPU = try number(UInt32(KCL_DEVICE_TYPE), UInt64(0)) & KCL_DEVICE_TYPE_CPU != 0
+    computeUnits = max(1, try number(UInt32(KCL_DEVICE_MAX_COMPUTE_UNITS), UInt32(0)))
+    maxGroupSize = try number(UInt32(KCL_DEVICE_MAX_WORK_GROUP_SIZE), Int(0))
+    maxAllocation = try number(UInt32(KCL_DEVICE_MAX_MEM_ALLOC_SIZE), UInt64(0))
+    globalMemory = try number(UInt32(KCL_DEVICE_GLOBAL_MEM_SIZE), UInt64(0))
+    let extensions = try OpenCLHardware.text(device, UInt32(KCL_DEVICE_EXTENSIONS), name)
     hasDouble = extensions.split(separator: " ").contains("cl_khr_fp64")
     dividesExactly =
-      try number(KCL_DEVICE_SINGLE_FP_CONFIG.rawValue, UInt64(0)) & Int(KCL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT.rawValue)
+      try number(UInt32(KCL_DEVICE_SINGLE_FP_CONFIG), UInt64(0)) & KCL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
       != 0
   }
 
@@ -118,18 +118,18 @@ public struct OpenCLDevices: Sendable {
 
   private static func platforms() -> [kcl_platform] {
     var count: UInt32 = 0
-    guard kcl_get_platforms(0, nil, &count) == KCL_SUCCESS.code, count > 0 else { return [] }
+    guard kcl_get_platforms(0, nil, &count) == Int32(KCL_SUCCESS), count > 0 else { return [] }
     var list = [kcl_platform?](repeating: nil, count: Int(count))
-    guard kcl_get_platforms(count, &list, nil) == KCL_SUCCESS.code else { return [] }
+    guard kcl_get_platforms(count, &list, nil) == Int32(KCL_SUCCESS) else { return [] }
     return list.compactMap { $0 }
   }
 
   private static func devices(of platform: kcl_platform) -> [kcl_device] {
     var count: UInt32 = 0
-    guard kcl_get_devices(platform, UInt64(KCL_DEVICE_TYPE_ALL), 0, nil, &count) == KCL_SUCCESS.code, count > 0
+    guard kcl_get_devices(platform, UInt64(KCL_DEVICE_TYPE_ALL), 0, nil, &count) == Int32(KCL_SUCCESS), count > 0
     else { return [] }
     var list = [kcl_device?](repeating: nil, count: Int(count))
-    guard kcl_get_devices(platform, UInt64(KCL_DEVICE_TYPE_ALL), count, &list, nil) == KCL_SUCCESS.code
+    guard kcl_get_devices(platform, UInt64(KCL_DEVICE_TYPE_ALL), count, &list, nil) == Int32(KCL_SUCCESS)
     else { return [] }
     return list.compactMap { $0 }
   }

@@ -79,13 +79,13 @@ final class MemoryPool: @unchecked Sendable {  // all mutable state is guarded b
       if live + cached + size > capacity { releaseCache() }
       var code: Int32 = 0
       var handle = kcl_create_buffer(context, size, &code)
-      if handle == nil || code != KCL_SUCCESS.code {
+      if handle == nil || code != Int32(KCL_SUCCESS) {
         releaseCache()
         handle = kcl_create_buffer(context, size, &code)
       }
-      guard let handle, code == KCL_SUCCESS.code else {
-        if [KCL_MEM_OBJECT_ALLOCATION_FAILURE.code, KCL_OUT_OF_RESOURCES.code, KCL_OUT_OF_HOST_MEMORY.code,
-          KCL_INVALID_BUFFER_SIZE.code,
+      guard let handle, code == Int32(KCL_SUCCESS) else {
+        if [Int32(KCL_MEM_OBJECT_ALLOCATION_FAILURE), Int32(KCL_OUT_OF_RESOURCES), Int32(KCL_OUT_OF_HOST_MEMORY),
+          Int32(KCL_INVALID_BUFFER_SIZE),
         ].contains(code) {
           throw failure()
         }

@@ -72,7 +72,7 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
     }
   }
 
-  private func set<T>(_ step: Step, _ index: UInt32, _ value: T) throws {
+  private func set<T: BitwiseCopyable>(_ step: Step, _ index: UInt32, _ value: T) throws {
     var value = value
     try check(
       kcl_set_argument(step.kernel, index, MemoryLayout<T>.size, &value), "clSetKernelArg", device: driver.name)
