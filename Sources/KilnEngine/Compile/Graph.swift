@@ -45,6 +45,15 @@ struct Snapshot {
     var leafIndex: [ObjectIdentifier: Int] = [:]
     var scalarSlots: [Scalar: Int] = [:]
 
+    // Buffers that only a donated tensor shows; one with views or copies elsewhere must not be overwritten.
+    var overwritable: Set<ObjectIdentifier> = []
+    for node in donated {
+      guard let storage = node.storage, storage.layout.offset == 0, storage.layout.isContiguous,
+        storage.buffer.holders.load(ordering: .acquiring) == 1
+      else { continue }
+      overwritable.insert(ObjectIdentifier(storage.buffer))
+    }
+
     func slot(_ scalar: Scalar) -> Int {
       if let slot = scalarSlots[scalar] { return slot }
       scalars.append(scalar)
@@ -95,7 +104,10 @@ struct Snapshot {
     for root in roots where index[ObjectIdentifier(root)] == nil {
       var stack: [Frame] = []
       func visit(_ node: Node) {
-        if let storage = node.storage {
+        // A view of data in memory is bound as it is, so that slices at different places run one program; but a buffer
+        // to be overwritten must have one name, so that the plan sees every use of it.
+        let visible = node.visibleStorage
+        if let storage = visible, node.storage != nil || !overwritable.contains(ObjectIdentifier(storage.buffer)) {
           add(node, storage: storage, inputs: [])
         } else {
           // Another thread may evaluate and release the node between these two reads; then it has a storage.
@@ -123,12 +135,9 @@ struct Snapshot {
     }
     graph.outputs = roots.map { index[ObjectIdentifier($0)]! }
     outputNodes = roots
-    // A buffer that another tensor shows too (a view, a watched copy) must not be overwritten.
     graph.donated = donated.compactMap { node in
       guard let leaf = leafIndex[ObjectIdentifier(node)] else { return nil }
-      let storage = leaves[leaf]
-      let isWhole = storage.layout.offset == 0 && storage.layout.isContiguous
-      return isWhole && storage.buffer.holders.load(ordering: .acquiring) == 1 ? leaf : nil
+      return overwritable.contains(ObjectIdentifier(leaves[leaf].buffer)) ? leaf : nil
     }.sorted()
     graph.options = EngineOptions.current
   }

@@ -58,19 +58,8 @@ enum Evaluator {
 
   /// A view of a value that is in memory needs no work. Returns whether `node` was such a one.
   private static func alias(_ node: Node) -> Bool {
-    var views: [View] = []
-    var current = node
-    while current.storage == nil {
-      switch current.op {
-      case .view(let view): views.append(view)
-      case .identity: break
-      default: return false
-      }
-      guard let input = current.inputs.first else { return false }
-      current = input
-    }
-    guard let storage = current.storage, let layout = storage.layout.applying(views.reversed()) else { return false }
-    node.fulfil(Storage(buffer: storage.buffer, layout: layout))
+    guard let storage = node.visibleStorage else { return false }
+    node.fulfil(storage)
     return true
   }
 
@@ -132,5 +121,26 @@ enum Evaluator {
       }
     }
     return result
+  }
+}
+
+extension Node {
+  /// The node's own result, or what its views show of a result in memory, where strides can express that.
+  var visibleStorage: Storage? {
+    if let storage { return storage }
+    var views: [View] = []
+    var current = self
+    while true {
+      switch current.op {
+      case .view(let view): views.append(view)
+      case .identity: break
+      default: return nil
+      }
+      guard let input = current.inputs.first else { return nil }
+      if let storage = input.storage {
+        return storage.layout.applying(views.reversed()).map { Storage(buffer: storage.buffer, layout: $0) }
+      }
+      current = input
+    }
   }
 }
