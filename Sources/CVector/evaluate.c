@@ -184,10 +184,6 @@ void kv_frame_block(kv_frame *frame, int64_t start, int64_t count) {
     } else if (load->access == KV_DIRECT) {
       int64_t first = (int64_t)(intptr_t)base + start, *dense = (int64_t *)values[load->value];
       for (int64_t k = 0; k < count; k++) dense[k] = first + k;
-    } else if (load->is_address) {
-      kv_operand address = *o;
-      address.slot = -1;
-      copy_strided(e, &address, base, values[load->value], start, count, false);
     } else {
       copy_strided(e, o, base, values[load->value], start, count, false);
     }

@@ -1,12 +1,14 @@
 // Block loops that the compiler vectorises by itself: integers, comparisons, casts, selects, fills, random numbers.
 
+// A destination is apart from an operand or exactly it, so that no iteration reads what an earlier one wrote.
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #define LOOP(function)                                                                                       \
   static void KV(function)(void *restrict_dst, const void *pa, const void *pb, const void *pc, long n, const void *context)
 #define PLAIN_UNARY(name, T, R, suffix, ...)                                                                 \
   LOOP(name##suffix) {                                                                                       \
     const T *a = pa;                                                                                         \
     R *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                               \
       T x = a[i];                                                                                            \
       d[i] = (R)(__VA_ARGS__);                                                                               \
     }                                                                                                        \
@@ -15,7 +17,7 @@
   LOOP(name##suffix##_vv) {                                                                                  \
     const T *a = pa, *b = pb;                                                                                \
     R *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                                           \
       T x = a[i], y = b[i];                                                                                  \
       d[i] = (R)(__VA_ARGS__);                                                                               \
     }                                                                                                        \
@@ -23,7 +25,7 @@
   LOOP(name##suffix##_vs) {                                                                                  \
     const T *a = pa, y = *(const T *)pb;                                                                     \
     R *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                               \
       T x = a[i];                                                                                            \
       d[i] = (R)(__VA_ARGS__);                                                                               \
     }                                                                                                        \
@@ -31,7 +33,7 @@
   LOOP(name##suffix##_sv) {                                                                                  \
     const T *b = pb, x = *(const T *)pa;                                                                     \
     R *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                                           \
       T y = b[i];                                                                                            \
       d[i] = (R)(__VA_ARGS__);                                                                               \
     }                                                                                                        \
@@ -107,7 +109,7 @@ CASTS_FROM_INTEGER(uint8_t, _bool)
     const uint8_t *c = pa;                                                                                   \
     const T *x = pb, *y = pc;                                                                                \
     T *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                                           \
       T u = x[i], v = y[i];                                                                                  \
       d[i] = c[i] ? u : v;                                                                                   \
     }                                                                                                        \
@@ -116,7 +118,7 @@ CASTS_FROM_INTEGER(uint8_t, _bool)
     const uint8_t *c = pa;                                                                                   \
     const T *x = pb, v = *(const T *)pc;                                                                     \
     T *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                                           \
       T u = x[i];                                                                                            \
       d[i] = c[i] ? u : v;                                                                                   \
     }                                                                                                        \
@@ -125,7 +127,7 @@ CASTS_FROM_INTEGER(uint8_t, _bool)
     const uint8_t *c = pa;                                                                                   \
     const T *y = pc, u = *(const T *)pb;                                                                     \
     T *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) {                                                                           \
+    INDEPENDENT for (long i = 0; i < n; i++) {                                                                           \
       T v = y[i];                                                                                            \
       d[i] = c[i] ? u : v;                                                                                   \
     }                                                                                                        \
@@ -133,7 +135,7 @@ CASTS_FROM_INTEGER(uint8_t, _bool)
   LOOP(fill##suffix) {                                                                                       \
     const T x = *(const T *)pa;                                                                              \
     T *d = restrict_dst;                                                                                     \
-    for (long i = 0; i < n; i++) d[i] = x;                                                                   \
+    INDEPENDENT for (long i = 0; i < n; i++) d[i] = x;                                                                   \
   }                                                                                                          \
   LOOP(copy##suffix) {                                                                                       \
     if (restrict_dst != pa) memmove(restrict_dst, pa, (size_t)n * sizeof(T));                                \

@@ -62,7 +62,7 @@ static void multiply(const matmul_job *job, const char *lhs, const char *rhs, ch
     for (int64_t i = 0; i < m; i++) memset(result + i * s->n * size, 0, (size_t)(n * size));
   } else if (s->small) {
     job->k->small_matmul_f32(m, n, s->k, (const float *)lhs, s->lhs.row, s->lhs.column, (const float *)rhs, s->rhs.row,
-                             s->rhs.column, (float *)result);
+                             s->rhs.column, (float *)result, s->n);
   } else {
     int lda, ldb;
     int ta = transposition(&s->lhs, s->m, s->k, &lda), tb = transposition(&s->rhs, s->k, s->n, &ldb);

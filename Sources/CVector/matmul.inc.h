@@ -53,18 +53,18 @@ INLINE void matmul_tile(long rows, long width, long k, const float *a, long a_ro
   if (rows > 3) store_part_f(c + 3 * c_row, s3, width);
 }
 static void KV(small_matmul_f32)(long m, long n, long k, const float *a, long a_row, long a_column, const float *b,
-                                 long b_row, long b_column, float *c) {
+                                 long b_row, long b_column, float *c, long c_row) {
   if (b_column != 1 && n > 1) {
     if (a_column == 1 || k == 1) {
       // Both run along k.
       for (long i = 0; i < m; i++) {
         for (long j = 0; j < n; j++) {
           if (b_row == 1 || k == 1) {
-            c[i * n + j] = (float)KV(dot_f32)(k, a + i * a_row, b + j * b_column);
+            c[i * c_row + j] = (float)KV(dot_f32)(k, a + i * a_row, b + j * b_column);
           } else {
             double s = 0;
             for (long p = 0; p < k; p++) s += (double)a[i * a_row + p] * b[p * b_row + j * b_column];
-            c[i * n + j] = (float)s;
+            c[i * c_row + j] = (float)s;
           }
         }
       }
@@ -74,13 +74,13 @@ static void KV(small_matmul_f32)(long m, long n, long k, const float *a, long a_
       for (long j = 0; j < n; j++) {
         double s = 0;
         for (long p = 0; p < k; p++) s += (double)a[i * a_row + p * a_column] * b[p * b_row + j * b_column];
-        c[i * n + j] = (float)s;
+        c[i * c_row + j] = (float)s;
       }
     }
     return;
   }
   if (n == 1 && a_column == 1 && b_row == 1) {
-    for (long i = 0; i < m; i++) c[i] = (float)KV(dot_f32)(k, a + i * a_row, b);
+    for (long i = 0; i < m; i++) c[i * c_row] = (float)KV(dot_f32)(k, a + i * a_row, b);
     return;
   }
   for (long i = 0; i < m; i += 4) {
@@ -88,9 +88,9 @@ static void KV(small_matmul_f32)(long m, long n, long k, const float *a, long a_
     for (long j = 0; j < n; j += 16) {
       long width = n - j < 16 ? n - j : 16;
       if (width == 16 && rows == 4) {
-        matmul_tile(4, 16, k, a + i * a_row, a_row, a_column, b + j, b_row, c + i * n + j, n);
+        matmul_tile(4, 16, k, a + i * a_row, a_row, a_column, b + j, b_row, c + i * c_row + j, c_row);
       } else {
-        matmul_tile(rows, width, k, a + i * a_row, a_row, a_column, b + j, b_row, c + i * n + j, n);
+        matmul_tile(rows, width, k, a + i * a_row, a_row, a_column, b + j, b_row, c + i * c_row + j, c_row);
       }
     }
   }

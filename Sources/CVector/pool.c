@@ -99,6 +99,22 @@ static void start(void) {
   kv_set_threads(count);
 }
 
+// Every thread's scratch has at least this many bytes afterwards. Holds the lock.
+static bool grow_scratch(int threads, size_t bytes) {
+  bytes = (bytes + 4095) & ~(size_t)4095;
+  bool larger = bytes > scratch_bytes;
+  size_t size = larger ? bytes : scratch_bytes;
+  for (int t = 0; size > 0 && t < threads; t++) {
+    if (scratch[t] && !larger) continue;
+    char *memory = aligned_alloc(4096, size);
+    if (!memory) return false;
+    free(scratch[t]);
+    scratch[t] = memory;
+  }
+  scratch_bytes = size;
+  return true;
+}
+
 // The first caller may be any thread; workers are never joined: they live as long as the process.
 void kv_set_threads(int count) {
   if (count < 1) count = 1;
@@ -115,6 +131,7 @@ void kv_set_threads(int count) {
     if (failed) break;
     available++;
   }
+  grow_scratch(available, scratch_bytes);
   atomic_store(&in_use, count < available ? count : available);
   pthread_mutex_unlock(&lock);
 }
@@ -164,22 +181,9 @@ void kv_parallel(long tasks, kv_task task, void *context) {
 char *kv_scratch(int thread) { return scratch[thread]; }
 
 bool kv_reserve_scratch(size_t bytes) {
-  int threads = kv_threads();
+  kv_threads();
   pthread_mutex_lock(&lock);
-  bool fine = true;
-  bytes = (bytes + 4095) & ~(size_t)4095;
-  for (int t = 0; t < threads; t++) {
-    if (scratch[t] && bytes <= scratch_bytes) continue;
-    size_t size = bytes > scratch_bytes ? bytes : scratch_bytes;
-    char *memory = aligned_alloc(4096, size);
-    if (!memory) {
-      fine = false;
-      continue;
-    }
-    free(scratch[t]);
-    scratch[t] = memory;
-  }
-  if (fine && bytes > scratch_bytes) scratch_bytes = bytes;
+  bool fine = grow_scratch(available, bytes);
   pthread_mutex_unlock(&lock);
   return fine;
 }

@@ -26,9 +26,9 @@ typedef struct {
   float (*cross_entropy_f32)(const float *x, long n, long label);
   void (*cross_entropy_gradient_f32)(const float *x, long n, long label, float g, float *y);
 
-  // c[m, n] = a b for small or thin matrices. Strides in elements; a's and b's along each axis.
+  // c[m, n] = a b for small or thin matrices. Strides in elements, of a and b along each axis.
   void (*small_matmul_f32)(long m, long n, long k, const float *a, long a_row, long a_column, const float *b,
-                           long b_row, long b_column, float *c);
+                           long b_row, long b_column, float *c, long c_row);
   // y[i] += a * x[i]
   void (*axpy_f32)(long n, float a, const float *x, float *y);
   void (*axpy_f64)(long n, double a, const double *x, double *y);

@@ -10,7 +10,14 @@ typedef struct {
 } kv_fault;
 
 // Rows of [rows, columns]; dtype float32 or float64.
-typedef enum { KV_SOFTMAX, KV_LOG_SOFTMAX, KV_LAYER_NORM, KV_RMS_NORM, KV_CROSS_ENTROPY, KV_CROSS_ENTROPY_GRADIENT } kv_rowwise_kind;
+typedef enum {
+  KV_SOFTMAX,
+  KV_LOG_SOFTMAX,
+  KV_LAYER_NORM,
+  KV_RMS_NORM,
+  KV_CROSS_ENTROPY,
+  KV_CROSS_ENTROPY_GRADIENT
+} kv_rowwise_kind;
 typedef struct {
   kv_rowwise_kind kind;
   kv_dtype dtype;
@@ -46,7 +53,13 @@ typedef struct {
 } kv_gather;
 kv_fault kv_run_gather(const kv_gather *step, const void *x, const int64_t *indices, void *y);
 
-typedef enum { KV_POOL_MAX, KV_POOL_MAX_GRADIENT, KV_POOL_MAX_GATHER, KV_POOL_AVERAGE, KV_POOL_AVERAGE_GRADIENT } kv_pool_kind;
+typedef enum {
+  KV_POOL_MAX,
+  KV_POOL_MAX_GRADIENT,
+  KV_POOL_MAX_GATHER,
+  KV_POOL_AVERAGE,
+  KV_POOL_AVERAGE_GRADIENT
+} kv_pool_kind;
 typedef struct {
   kv_pool_kind kind;
   kv_dtype dtype;
