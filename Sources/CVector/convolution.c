@@ -1,0 +1,115 @@
+#include <string.h>
+
+#include "kv_kernels.h"
+#include "kv_matmul.h"
+#include "kv_pool.h"
+
+enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
+// Bytes of unfolded columns that stay in the second-level cache.
+#define UNFOLDED_BYTES (768 << 10)
+
+typedef struct {
+  const kv_convolution *s;
+  const kv_binding *binding;
+  const char *a, *b;
+  char *result, *partials;
+  // Blocks of output points and of channels.
+  int64_t points, point_blocks, channels, channel_blocks;
+  void (*axpy_f32)(long, float, const float *, float *);
+  void (*axpy_f64)(long, double, const double *, double *);
+} convolution_job;
+
+#define T float
+#define CONV(name) name##_f32
+#define GEMM sgemm
+#define AXPY axpy_f32
+#include "convolution.inc.h"
+#undef T
+#undef CONV
+#undef GEMM
+#undef AXPY
+#define T double
+#define CONV(name) name##_f64
+#define GEMM dgemm
+#define AXPY axpy_f64
+#include "convolution.inc.h"
+
+// Block sizes from the shape alone.
+static void choose_blocks(const kv_convolution *s, convolution_job *job) {
+  int64_t points = s->out_height * s->out_width, kernel = s->kernel_height * s->kernel_width;
+  int64_t per_group = s->channels / s->groups, size = kv_size(s->dtype);
+  bool forward = s->kind == KV_CONVOLUTION;
+  // Forward needs all channels of a point at once; the gradients take channels in blocks.
+  job->channels = per_group;
+  if (!forward) {
+    job->channels = UNFOLDED_BYTES / (kernel * size * (points < 1024 ? points : 1024));
+    if (job->channels < 1) job->channels = 1;
+    if (job->channels > per_group) job->channels = per_group;
+    // At least 8 tasks if that leaves enough work in each.
+    int64_t others = s->groups * (s->kind == KV_INPUT_GRADIENT ? s->batch : s->batch_chunks);
+    while (others * ((per_group + job->channels - 1) / job->channels) < 8 && job->channels * kernel > 64) {
+      job->channels = (job->channels + 1) / 2;
+    }
+  }
+  job->channel_blocks = (per_group + job->channels - 1) / job->channels;
+  job->points = UNFOLDED_BYTES / (job->channels * kernel * size);
+  if (job->points < 32) job->points = 32;
+  if (forward && s->batch * s->groups < 8 && points > 512) {
+    int64_t wish = (points * s->batch * s->groups + 7) / 8;
+    if (wish < 256) wish = 256;
+    if (job->points > wish) job->points = wish;
+  }
+  if (job->points > points) job->points = points;
+  job->point_blocks = (points + job->points - 1) / job->points;
+}
+
+int64_t kv_convolution_scratch(const kv_convolution *s) {
+  convolution_job job = {.s = s};
+  choose_blocks(s, &job);
+  int64_t columns = job.points * job.channels * s->kernel_height * s->kernel_width * kv_size(s->dtype);
+  int64_t frame = kv_frame_bytes(&s->epilogue);
+  return (columns > frame ? columns : frame) + 256;
+}
+
+int64_t kv_convolution_batch_chunks(const kv_convolution *s) {
+  if (s->kind != KV_FILTER_GRADIENT) return 1;
+  // Channels give parallelism first; the batch makes up for few of them.
+  int64_t kernel = s->kernel_height * s->kernel_width, blocks = s->channels * kernel / 64;
+  if (blocks >= 8) return 1;
+  int64_t chunks = 8 / (blocks < 1 ? 1 : blocks);
+  return chunks < s->batch ? chunks : s->batch;
+}
+
+void kv_run_convolution(const kv_convolution *s, const kv_binding *binding) {
+  int64_t size = kv_size(s->dtype);
+  const kv_kernels *k = kv_get_kernels();
+  convolution_job job = {.s = s,
+                         .binding = binding,
+                         .a = binding->bases[s->a_slot] + s->a_offset * size,
+                         .b = binding->bases[s->b_slot] + s->b_offset * size,
+                         .result = binding->bases[s->result_slot] + s->result_offset * size,
+                         .partials = s->batch_chunks > 1 ? binding->bases[s->partial_slot] : NULL,
+                         .axpy_f32 = k->axpy_f32,
+                         .axpy_f64 = k->axpy_f64};
+  choose_blocks(s, &job);
+  bool single = s->dtype == KV_F32;
+  long tasks;
+  switch (s->kind) {
+    case KV_CONVOLUTION:
+      tasks = (long)(s->batch * s->groups * job.point_blocks);
+      kv_parallel(tasks, single ? forward_task_f32 : forward_task_f64, &job);
+      break;
+    case KV_INPUT_GRADIENT:
+      tasks = (long)(s->batch * s->groups * job.channel_blocks);
+      kv_parallel(tasks, single ? input_gradient_task_f32 : input_gradient_task_f64, &job);
+      break;
+    case KV_FILTER_GRADIENT: {
+      tasks = (long)(s->groups * job.channel_blocks * s->batch_chunks);
+      kv_parallel(tasks, single ? filter_gradient_task_f32 : filter_gradient_task_f64, &job);
+      if (s->batch_chunks > 1 || s->has_epilogue) {
+        int64_t total = s->filters * (s->channels / s->groups) * s->kernel_height * s->kernel_width;
+        kv_parallel((long)((total + 4095) / 4096), single ? merge_task_f32 : merge_task_f64, &job);
+      }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+// Everything that is compiled once per ISA. The including file defines KV(name) and KV_HAS_FMA.
+#include "kv_kernels.h"
+#include "kv_random.h"
+#include "vector_types.inc.h"
+//
+#include "vector_math.inc.h"
+//
+#include "loops_float.inc.h"
+//
+#include "loops_plain.inc.h"
+//
+#include "loops_random.inc.h"
+//
+#include "reduce.inc.h"
+//
+#include "rowwise.inc.h"
+//
+#include "matmul.inc.h"
+//
+#include "table.inc.h"
