@@ -1,4 +1,5 @@
-// swift-format-ignore-file: messages stand on one line each, as they are printed.
+// swift-format-ignore-file
+// Messages stand on one line each, as they are printed.
 import Testing
 
 @testable import KilnEngine

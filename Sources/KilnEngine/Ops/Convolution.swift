@@ -133,15 +133,17 @@ private func convolution(
         + (filter.shape[2] == channels && filter.shape[0] == filter.shape[1] ? "; is it in TensorFlow's order?" : ""))
   }
   do {
-    let y = try WindowAxis(
+    let down = try WindowAxis(
       "height", size: x.shape[2], kernel: filter.shape[2], stride: stride.0, dilation: dilation.0, pads: padding.rows)
-    let x_ = try WindowAxis(
+    let across = try WindowAxis(
       "width", size: x.shape[3], kernel: filter.shape[3], stride: stride.1, dilation: dilation.1,
       pads: padding.columns)
     let geometry = Convolution(
-      kind: .forward, batch: x.shape[0], channels: channels, height: y.size, width: x_.size, filters: filters,
-      kernelHeight: y.kernel, kernelWidth: x_.kernel, outHeight: y.out, outWidth: x_.out, strideY: y.stride,
-      strideX: x_.stride, dilationY: y.dilation, dilationX: x_.dilation, padTop: y.padLow, padLeft: x_.padLow,
+      kind: .forward, batch: x.shape[0], channels: channels, height: down.size, width: across.size, filters: filters,
+      kernelHeight: down.kernel, kernelWidth: across.kernel, outHeight: down.out, outWidth: across.out,
+      strideY: down.stride,
+      strideX: across.stride, dilationY: down.dilation, dilationX: across.dilation, padTop: down.padLow,
+      padLeft: across.padLow,
       groups: groups)
     return geometry.node(.forward, x, filter, file: file, line: line)
   } catch {

@@ -162,6 +162,10 @@ extension Tensor {
     rows(0, range.upperBound, "..<\(range.upperBound)", file, line)
   }
 
+  public subscript(range: PartialRangeThrough<Int>, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    rows(0, range.upperBound &+ 1, "...\(range.upperBound)", file, line)
+  }
+
   private func rows(_ low: Int, _ high: Int?, _ words: String, _ file: StaticString, _ line: UInt) -> Tensor {
     if let bad = axisFailure("subscript", [0], file: file, line: line) { return bad }
     let high = high ?? shape[0]
