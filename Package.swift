@@ -69,6 +69,7 @@ let package = Package(
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     .testTarget(name: "DocumentationTests", dependencies: ["Kiln"], swiftSettings: strict),
     .testTarget(name: "EnduranceTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
+    .testTarget(name: "KilnCPUTests", dependencies: ["KilnEngine", "KilnCPU", "CVector"], swiftSettings: strict),
     .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(
       name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
