@@ -72,7 +72,7 @@ let package = Package(
     .testTarget(name: "KilnCPUTests", dependencies: ["KilnEngine", "KilnCPU", "CVector"], swiftSettings: strict),
     .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(
-      name: "OpCasesTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
+      name: "OpCasesTests", dependencies: ["Kiln", "KilnOpenCL", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(
       name: "KilnOpenCLTests", dependencies: ["KilnEngine", "KilnOpenCL"], swiftSettings: strict),
     .testTarget(

@@ -79,6 +79,15 @@ extension OpCase {
     return result + refusals.indices.map { .refusal($0) }
   }
 
+  /// Whether a run takes at most a few hundred elements through at most a few kernels.
+  func isTiny(_ run: CaseRun) -> Bool {
+    switch run {
+    case .forward(let i, _, _): shapes[i].allSatisfy { NDArray.count($0) <= 200 }
+    case .specials: specials.count <= 30
+    case .unfused, .eager, .gradient, .secondGradient, .gradientPrecision, .refusal: false
+    }
+  }
+
   /// The first two small ones: finite differences of the reference are slow, and shapes add little to a gradient.
   var gradientShapes: [Int] {
     Array(

@@ -32,9 +32,10 @@ public enum SelfTest {
   /// Runs every case whose name or id contains `pattern` (all without one; `*` matches anything) on each device.
   ///
   /// - Parameters:
+  ///   - tiny: only small shapes and no gradients, for simulators that are a thousand times slower than a device.
   ///   - progress: called after each operation on each device.
   public static func run(
-    devices: [Device], pattern: String? = nil, progress: (Summary) -> Void = { _ in }
+    devices: [Device], pattern: String? = nil, tiny: Bool = false, progress: (Summary) -> Void = { _ in }
   ) -> Report {
     let chosen = OpTable.all.filter { matches($0, pattern) }
     var report = Report(summaries: [], failures: [], cases: 0, seconds: 0)
@@ -48,7 +49,7 @@ public enum SelfTest {
           op: name, device: device.name, cases: 0, failures: 0, worstErrorInBounds: 0, verdict: .passed, seconds: 0)
         let time = clock.measure {
           for one in chosen where one.name == name {
-            for run in one.runs(on: device) {
+            for run in one.runs(on: device) where !tiny || one.isTiny(run) {
               let result = runner.run(one, run)
               summary.cases += 1
               summary.worstErrorInBounds = max(summary.worstErrorInBounds, result.worstErrorInBounds)
