@@ -40,8 +40,8 @@ extension Tensor {
         file: file, line: line)
       return
     }
-    let bytes = scalars.map(\.stored)
-    self = bytes.withUnsafeBytes { Tensor(bytes: $0, shape: target, dtype: S.dtype, on: device) }
+    // Every scalar type lies in memory as its stored form does (`Int` is 64 bits here, `Bool` a byte of 0 or 1).
+    self = scalars.withUnsafeBytes { Tensor(bytes: $0, shape: target, dtype: S.dtype, on: device) }
   }
 
   /// A tensor over raw element bytes in row-major order and native byte order; bool is one byte of 0 or 1.
@@ -95,7 +95,7 @@ extension Tensor {
         operands: "x \(shape) \(dtype)", fix: "use `.cast(to: .\(S.dtype))` first, or `doubles()`")
     }
     let bytes = try hostBytes()
-    return bytes.withUnsafeBytes { $0.bindMemory(to: S.Stored.self).map(S.init(stored:)) }
+    return bytes.withUnsafeBytes { raw in raw.bindMemory(to: S.Stored.self).map { S(stored: $0) } }
   }
 
   /// The elements of any dtype as doubles, in row-major order (int64 beyond 2^53 is rounded).
