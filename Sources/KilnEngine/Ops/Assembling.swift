@@ -57,7 +57,7 @@ extension Tensor {
       return [Tensor](repeating: bad, count: Swift.min(Swift.max(parts, 1), 1 << 16))
     }
     let length = shape.axis(axis).map { shape[$0] } ?? 0
-    guard parts > 0, length % parts == 0 else {
+    guard parts > 0, length % parts == 0, parts <= Swift.max(length, 1 << 16) else {
       let bad = Tensor.failure(
         "split", rule: "axis \(axis) of size \(length) cannot be split into \(parts) equal parts",
         operands: [("x", self)], fix: "use `split(counts:axis:)` for parts of different sizes", dtype: dtype,
@@ -107,6 +107,11 @@ public func concatenate(
     let (sum, overflow) = shape[axis].addingReportingOverflow(tensor.shape[axis])
     shape[axis] = overflow ? -1 : sum
     if overflow { break }
+  }
+  guard Shape.isRepresentable(shape.dimensions) else {
+    return .failure(
+      "concatenate", rule: "the result would have too many elements", operands: operands,
+      fix: "concatenate fewer or smaller tensors", dtype: dtype, file: file, line: line)
   }
   if let other = tensors.first(where: { $0.device != first.device }) {
     return .failure(

@@ -141,7 +141,9 @@ private func adaptivePool(
   if let bad = rankFailure(name, x, 4, file, line) { return bad }
   if let bad = x.floatFailure(name, shape: [], file: file, line: line) { return bad }
   let (height, width) = (x.shape[2], x.shape[3])
-  guard out.0 > 0, out.1 > 0, height > 0, width > 0, out.0 < 1 << 20, out.1 < 1 << 20 else {
+  guard out.0 > 0, out.1 > 0, height > 0, width > 0, out.0 < 1 << 20, out.1 < 1 << 20,
+    height < 1 << 40, width < 1 << 40
+  else {
     return .failure(
       name, rule: "outputSize must be positive and x not empty, got \(out.0) x \(out.1)", operands: [("x", x)],
       fix: "use 1 or more", dtype: x.dtype, file: file, line: line)

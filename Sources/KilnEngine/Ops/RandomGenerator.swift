@@ -9,6 +9,7 @@ public final class RandomGenerator: Sendable {
   /// All there is to a generator.
   public struct State: Hashable, Sendable, Codable {
     public var seed, stream, counter: UInt64
+    /// The state after `counter` draws from a generator of this seed and stream.
     public init(seed: UInt64, stream: UInt64 = 0, counter: UInt64 = 0) {
       (self.seed, self.stream, self.counter) = (seed, stream, counter)
     }
