@@ -18,7 +18,7 @@ enum CreationCases {
     let floats: [DType] = [.float32, .float64]
     return [
       made("zeros", "", dtypes: every, { .zeros([3, 5], dtype: $0.dtype, on: $0.device) }) { filled([3, 5], 0) }
-        .with { $0.refusals = [Refusal("a negative dimension", "full") { .zeros([2, -1], on: $0) }] },
+        .with { $0.refusals = [Refusal("a negative dimension", "zeros") { .zeros([2, -1], on: $0) }] },
       made("ones", "", dtypes: every, { .ones([1031], dtype: $0.dtype, on: $0.device) }) { filled([1031], 1) },
       made("full", "", dtypes: every, { .full([2, 0, 3], 7, dtype: $0.dtype, on: $0.device) }) { filled([2, 0, 3], 7) },
       made("full", "values", dtypes: [.float32, .float64, .int32, .int64], { .full([], -7, dtype: $0.dtype, on: $0.device) }) {

@@ -113,7 +113,7 @@ enum RandomCases {
           let keys = (0..<257).map { bits($0) }
           return NDArray([257], (0..<257).sorted { keys[$0] < keys[$1] }.map(Double.init))
         }
-      }.with { $0.refusals = [Refusal("a negative count", "random") { .randomPermutation(-1, on: $0) }] },
+      }.with { $0.refusals = [Refusal("a negative count", "randomPermutation") { .randomPermutation(-1, on: $0) }] },
     ]
   }
 }
