@@ -27,7 +27,7 @@ final class KernelLibrary {
     header =
       (hardware.hasDouble ? "#define KILN_DOUBLE 1\n" : "") + (style == .cpu ? "#define STYLE_CPU\n" : "")
       + KernelSource.cached("prelude")
-    options = "-cl-std=CL1.2" + (hardware.dividesExactly ? " -cl-fp32-correctly-rounded-divide-sqrt" : "")
+    options = hardware.buildOptions
   }
 
   /// The program that holds each kernel, by the kernel's name.

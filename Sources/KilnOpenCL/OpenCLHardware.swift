@@ -56,6 +56,15 @@ struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of th
     return "\(deviceName), \(platformName), driver \(driverVersion), \(computeUnits) compute units, \(gigabytes) GB"
   }
 
+  /// The compiler's options; everything that one driver needs and others do not is here.
+  var buildOptions: String {
+    var options = "-cl-std=CL1.2"
+    if dividesExactly { options += " -cl-fp32-correctly-rounded-divide-sqrt" }
+    // The simulator mistakes widened comparisons (true becomes 255) in loops that its compiler has vectorised.
+    if deviceName.contains("Oclgrind") { options += " -cl-opt-disable" }
+    return options
+  }
+
   private static func text(_ device: kcl_device, _ what: UInt32, _ name: String) throws -> String {
     try read(name) { kcl_get_device_info(device, what, $0, $1, $2) }
   }
