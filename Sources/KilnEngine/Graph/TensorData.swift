@@ -3,11 +3,9 @@ public protocol TensorScalar: Sendable {
   static var dtype: DType { get }
   associatedtype Stored: BitwiseCopyable
   init(stored: Stored)
-  var stored: Stored { get }
 }
 extension TensorScalar where Stored == Self {
   public init(stored: Self) { self = stored }
-  public var stored: Self { self }
 }
 extension Float: TensorScalar { public static var dtype: DType { .float32 } }
 extension Double: TensorScalar { public static var dtype: DType { .float64 } }
@@ -17,12 +15,10 @@ extension UInt8: TensorScalar { public static var dtype: DType { .uint8 } }
 extension Int: TensorScalar {
   public static var dtype: DType { .int64 }
   public init(stored: Int64) { self = Int(stored) }
-  public var stored: Int64 { Int64(self) }
 }
 extension Bool: TensorScalar {
   public static var dtype: DType { .bool }
   public init(stored: UInt8) { self = stored != 0 }
-  public var stored: UInt8 { self ? 1 : 0 }
 }
 
 extension Tensor {

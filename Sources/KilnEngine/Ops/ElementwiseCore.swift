@@ -55,6 +55,15 @@ extension Tensor {
     return .constant(Scalar(value, type), shape: [], device: device)
   }
 
+  /// This tensor, or an error in the name of a composite operation that takes float dtypes only.
+  func requiringFloat(_ operation: String) -> Tensor {
+    dtype.isFloat
+      ? self
+      : .failure(
+        operation, rule: "the dtype must be \(Domain.float.words), got \(dtype)", operands: [("x", self)],
+        fix: "use `.cast(to: .float32)`", shape: shape, dtype: .float32)
+  }
+
   /// This tensor as an operand of a result of `dtype` and `shape`.
   func operand(_ dtype: DType, _ shape: Shape) -> Tensor {
     // An evaluated constant is data like any other: a first and a second training step must be the same graph.

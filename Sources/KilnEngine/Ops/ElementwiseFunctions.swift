@@ -2,10 +2,16 @@
 // their rows in UnaryOp.swift, the binary rows in BinaryOp.swift.
 
 /// x above 0, `slope` * x below; the gradient at 0 is `slope`.
-public func leakyReLU(_ x: Tensor, slope: Double = 0.01) -> Tensor { select(x .> 0, x, x * slope) }
+public func leakyReLU(_ x: Tensor, slope: Double = 0.01) -> Tensor {
+  let x = x.requiringFloat("leakyReLU")
+  return select(x .> 0, x, x * slope)
+}
 
 /// x above 0, `alpha` * (exp(x) - 1) below.
-public func elu(_ x: Tensor, alpha: Double = 1) -> Tensor { select(x .> 0, x, expm1(minimum(x, 0)) * alpha) }
+public func elu(_ x: Tensor, alpha: Double = 1) -> Tensor {
+  let x = x.requiringFloat("elu")
+  return select(x .> 0, x, expm1(minimum(x, 0)) * alpha)
+}
 
 /// How `gelu` is computed.
 public enum GELUApproximation: Sendable {
@@ -17,14 +23,18 @@ public enum GELUApproximation: Sendable {
 
 /// The Gaussian error linear unit (Hendrycks and Gimpel, 2016).
 public func gelu(_ x: Tensor, approximation: GELUApproximation = .none) -> Tensor {
-  switch approximation {
+  let x = x.requiringFloat("gelu")
+  return switch approximation {
   case .none: x * 0.5 * (erf(x * 0.7071067811865476) + 1)
   case .tanh: x * 0.5 * (tanh((x + x * square(x) * 0.044715) * 0.7978845608028654) + 1)
   }
 }
 
 /// x * sigmoid(x), also called swish.
-public func silu(_ x: Tensor) -> Tensor { x * sigmoid(x) }
+public func silu(_ x: Tensor) -> Tensor {
+  let x = x.requiringFloat("silu")
+  return x * sigmoid(x)
+}
 
 /// `a` to the power `b`, broadcasting; float dtypes. pow(x, 0) is 1 for every x; NaN for a negative base to a
 /// fractional power.
