@@ -44,6 +44,9 @@ public struct OpCase: Sendable {
   /// Bytes that must move at least: operands and result once.
   public var bytes: @Sendable ([[Int]], DType) -> Double
 
+  /// Whether this is its operation's first case; the table says so.
+  public internal(set) var isLead = true
+
   /// "tanh", "convolution2D (stride 2)".
   public var id: String { variant.isEmpty ? name : "\(name) (\(variant))" }
 

@@ -61,4 +61,15 @@ import Testing
       #expect(abs(root - value.squareRoot()) <= 4 * root.ulp)
     }
   }
+
+  @Test(arguments: TestDevices.all.filter { $0.driver.supports(.float64) })
+  func gradientsPassThroughFloatCasts(_ device: Device) throws {
+    let x = Tensor([1, 2, 3] as [Double], on: device).watched()
+    let weights = Tensor([0.5, -2, 4] as [Float], on: device)
+    let g = try gradient(of: (x.cast(to: .float32) * weights * weights).sum(), withRespectTo: x)
+    #expect(g.dtype == .float64)
+    #expect(try g.scalars(as: Double.self) == [0.25, 4, 16])
+    let whole = try gradient(of: (x.cast(to: .int32).cast(to: .float64) * 3).sum(), withRespectTo: x)
+    #expect(try whole.scalars(as: Double.self) == [0, 0, 0])
+  }
 }

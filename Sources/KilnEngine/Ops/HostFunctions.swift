@@ -26,8 +26,8 @@ func inverseErrorFunction(_ x: Double) -> Double {
       ], w.squareRoot() - 3)
   y *= x
   for _ in 0..<3 {
-    // Near +-1 erf has no digits left; erfc has.
-    let residual = x > 0 ? (1 - x) - erfc(y) : erfc(-y) - (1 + x)
+    // Near +-1 erf has no digits left; near 0 erfc has none.
+    let residual = x > 0.5 ? (1 - x) - erfc(y) : x < -0.5 ? erfc(-y) - (1 + x) : erf(y) - x
     let step = -residual * 0.886226925452758 * Foundation.exp(y * y)
     if !step.isFinite { break }
     y += step

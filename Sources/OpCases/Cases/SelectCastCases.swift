@@ -63,7 +63,8 @@ enum SelectCastCases {
           }
         var one = OpCase(
           "cast", "\(from) to \(to)", on: [operand], shapes: [[[5, 7]], [[0]], [[1, 1031]]], dtypes: [from],
-          order: from.isFloat && to == .float64 ? 2 : from.isFloat && to == .float32 ? 1 : 0,
+          // Rounding to float32 is a staircase to finite differences; ExactnessTests has its gradient.
+          order: from.isFloat && to == .float64 ? 2 : 0,
           call: { $0[0].cast(to: to) }, reference: { $0[0].map { cast($0, from: from, to: to) } }
         ).result(to)
         if from.isFloat {

@@ -47,8 +47,16 @@ public enum Reference {
     }
     let value = total / Double(row.count - correction)
     let units = NDArray.sumUnits(row.count) + 6
-    // A mean that is off by d moves the sum of squares by n * d^2, and each difference is off by eps * largest.
-    return (value, units * value + 4 * (value.squareRoot() * largest))
+    // Each difference is off by eps * largest, and so is the mean: first order, and second for values that are alike.
+    return (value, units * value + 4 * (value.squareRoot() * largest) + 16 * 0x1p-23 * largest * largest)
+  }
+
+  /// The root of a variance; near 0 its error is the root of the variance's.
+  public static func standardDeviation(_ row: [Double], correction: Int) -> (value: Double, slack: Double) {
+    let v = variance(row, correction: correction)
+    let root = v.value.squareRoot()
+    let steep = (v.slack / 0x1p-23).squareRoot()
+    return (root, root > 0 ? Swift.min(v.slack / root, steep) + root : steep)
   }
 
   public static func logSumExp(_ row: [Double]) -> (value: Double, slack: Double) {

@@ -2,15 +2,16 @@ import Foundation
 
 /// Scalar functions that Foundation lacks, each by a road of its own.
 extension Reference {
-  /// By bisection on erf and erfc, then one Newton step.
+  /// By bisection on erf and erfc.
   public static func erfInverse(_ x: Double) -> Double {
     if x.isNaN || abs(x) > 1 { return .nan }
     if abs(x) == 1 { return x * .infinity }
     if x == 0 { return x }
     let target = abs(x)
-    var low = 0.0
-    var high = 6.0
-    for _ in 0..<120 {
+    // erfInverse(x) is at least 0.886 x, and below 0.96 x for x up to 0.5.
+    var low = 0.88 * target
+    var high = target > 0.5 ? 6.0 : 0.97 * target
+    for _ in 0..<70 {
       let middle = (low + high) / 2
       // Near 1 erf has no digits left, so the complement is compared there.
       let below = target > 0.5 ? erfc(middle) > 1 - target : erf(middle) < target

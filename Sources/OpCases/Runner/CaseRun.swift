@@ -1,3 +1,4 @@
+import Foundation
 import Kiln
 
 /// One thing to check about a case.
@@ -44,40 +45,80 @@ public enum CaseRun: Sendable, Hashable {
   }
 }
 
+/// How much of the table runs on a device.
+public enum Depth: String, Sendable, CaseIterable {
+  /// All of it.
+  case full
+  /// For devices that build a program for each new kernel (0.1 to 0.5 s each): every case forward in each dtype, one
+  /// layout and the float32 gradient for each operation. Derivatives against central differences say something about
+  /// the engine's rules and nothing about a device, so they are left to the CPU, which the gradients are held against.
+  case lean
+
+  /// `lean` for all but the CPU, unless KILN_SELFTEST_DEPTH names another.
+  public static func usual(for device: Device) -> Depth {
+    let wished = ProcessInfo.processInfo.environment["KILN_SELFTEST_DEPTH"].flatMap { Depth(rawValue: $0) }
+    return wished ?? (device == .cpu ? .full : .lean)
+  }
+}
+
 extension OpCase {
-  /// Everything that is to be checked about this case on a device that holds `dtypes`.
-  public func runs(on device: Device) -> [CaseRun] {
+  /// Everything that is to be checked about this case on a device.
+  public func runs(on device: Device, depth: Depth? = nil) -> [CaseRun] {
     let held = dtypes.filter { dtype in
       device.driver.supports(dtype) && operands.allSatisfy { device.driver.supports($0.dtype ?? dtype) }
     }
+    let runs = (depth ?? .usual(for: device)) == .full ? fullRuns(held, on: device) : leanRuns(held)
+    return runs + refusals.indices.map { .refusal($0) }
+  }
+
+  private func fullRuns(_ held: [DType], on device: Device) -> [CaseRun] {
     var result: [CaseRun] = []
+    let hasLayouts = operands.contains(where: \.hasLayouts)
     for (d, dtype) in held.enumerated() {
       for i in shapes.indices {
         result.append(.forward(shapes: i, layout: .contiguous, dtype: dtype))
-        // Every layout of the first shapes in the first dtype; the strided ones of the others once.
-        guard operands.contains(where: \.hasLayouts) else { continue }
-        if d == 0 && i == 0 {
-          for layout in OperandLayout.allCases where layout != .contiguous {
-            result.append(.forward(shapes: i, layout: layout, dtype: dtype))
-          }
-        } else if i == 0 {
-          result.append(.forward(shapes: i, layout: .transposed, dtype: dtype))
+        // Every layout of the first shapes in the first dtype, one in the others.
+        if hasLayouts && i == 0 {
+          let layouts = OperandLayout.allCases.dropFirst()
+          result += (d == 0 ? Array(layouts) : [.transposed]).map { .forward(shapes: i, layout: $0, dtype: dtype) }
         }
       }
       if !specials.isEmpty { result.append(.specials(dtype: dtype)) }
     }
     if let first = held.first, !shapes.isEmpty { result += [.unfused(dtype: first), .eager(dtype: first)] }
-    if gradientOrder > 0 {
-      for i in gradientShapes {
-        if device.driver.supports(.float64) {
-          result.append(.gradient(shapes: i))
-          if gradientOrder > 1 { result.append(.secondGradient(shapes: i)) }
-        }
-        if dtypes.contains(.float32) { result.append(.gradientPrecision(shapes: i)) }
+    guard gradientOrder > 0 else { return result }
+    for i in gradientShapes {
+      if device.driver.supports(.float64) {
+        result.append(.gradient(shapes: i))
+        if gradientOrder > 1 { result.append(.secondGradient(shapes: i)) }
       }
+      if dtypes.contains(.float32) { result.append(.gradientPrecision(shapes: i)) }
     }
-    return result + refusals.indices.map { .refusal($0) }
+    return result
   }
+
+  private func leanRuns(_ held: [DType]) -> [CaseRun] {
+    var result: [CaseRun] = []
+    for (d, dtype) in held.enumerated() {
+      let isFirst = d == 0
+      for i in shapes.indices where isFirst || i == 0 {
+        result.append(.forward(shapes: i, layout: .contiguous, dtype: dtype))
+      }
+      if isFirst && isLead && operands.contains(where: \.hasLayouts) {
+        var bits = SeededBits(id)
+        let layout = OperandLayout.allCases[1 + bits.below(OperandLayout.allCases.count - 1)]
+        result.append(.forward(shapes: 0, layout: layout, dtype: dtype))
+      }
+      if !specials.isEmpty && isFirst { result.append(.specials(dtype: dtype)) }
+    }
+    if name == "chain", let first = held.first { result += [.unfused(dtype: first), .eager(dtype: first)] }
+    if gradientOrder > 0, isLead || hasOwnGradientKernels, dtypes.contains(.float32), let i = gradientShapes.first {
+      result.append(.gradientPrecision(shapes: i))
+    }
+    return result
+  }
+
+  private var hasOwnGradientKernels: Bool { name.contains("onvolution") || name.contains("Pool") || name == "chain" }
 
   /// Whether a run takes at most a few hundred elements through at most a few kernels.
   func isTiny(_ run: CaseRun) -> Bool {

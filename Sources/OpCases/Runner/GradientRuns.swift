@@ -6,9 +6,6 @@ extension CaseRunner {
   private static let step = 2e-4
   private static let directions = 2
 
-  /// The place where float64 gradients are computed.
-  private var wide: Device { device.driver.supports(.float64) ? device : oracle }
-
   /// (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h.
   public static func derivative(_ f: (Double) throws -> Double) rethrows -> Double {
     let h = step
@@ -71,7 +68,7 @@ extension CaseRunner {
     var bits = SeededBits("\(one.id) direction \(i)")
     let y = one.reference(values, .float64)
     let cotangent = NDArray(y.shape, y.values.map { _ in bits.uniform(-1, 1) })
-    let lazy = try lossGradients(one, values, cotangent, dtype: .float64, on: wide)
+    let lazy = try lossGradients(one, values, cotangent, dtype: .float64, on: device)
     let gradients = try read(lazy.gradients, like: lazy.watched)
     let indices = differentiable(one)
     var result = Comparison()
@@ -96,10 +93,10 @@ extension CaseRunner {
     let cotangent = NDArray(y.shape, y.values.map { _ in bits.uniform(-1, 1) })
     let indices = differentiable(one)
     let inner = indices.map { values[$0].values.map { _ in bits.uniform(-1, 1) } }
-    let lazy = try lossGradients(one, values, cotangent, dtype: .float64, on: wide)
+    let lazy = try lossGradients(one, values, cotangent, dtype: .float64, on: device)
     var projected: Tensor?
     for (g, v) in zip(lazy.gradients, inner) {
-      let term = (g * makeTensor(v, g.shape.dimensions, .float64, wide)).sum()
+      let term = (g * makeTensor(v, g.shape.dimensions, .float64, device)).sum()
       projected = projected.map { $0 + term } ?? term
     }
     guard let projected else { return Comparison() }
@@ -110,7 +107,7 @@ extension CaseRunner {
     for _ in 0..<CaseRunner.directions {
       let outer = indices.map { values[$0].values.map { _ in bits.uniform(-1, 1) } }
       let numeric = try CaseRunner.derivative { t in
-        let moved = try lossGradients(one, moved(values, indices, outer, t), cotangent, dtype: .float64, on: wide)
+        let moved = try lossGradients(one, moved(values, indices, outer, t), cotangent, dtype: .float64, on: device)
         return try dot(read(moved.gradients, like: moved.watched), inner).value
       }
       let analytic = dot(second, outer)
@@ -126,7 +123,7 @@ extension CaseRunner {
     let y = one.reference(values, .float32)
     let cotangent = NDArray(y.shape, y.values.map { _ in Double(Float(bits.uniform(-1, 1))) })
     let narrow = try lossGradients(one, values, cotangent, dtype: .float32, on: device)
-    let exact = try lossGradients(one, values, cotangent, dtype: .float64, on: wide)
+    let exact = try lossGradients(one, values, cotangent, dtype: .float64, on: oracle)
     let found = try read(narrow.gradients, like: narrow.watched)
     let wanted = try read(exact.gradients, like: exact.watched)
     var result = Comparison()

@@ -3,12 +3,12 @@ import Kiln
 /// Carries out single runs of cases on one device.
 public struct CaseRunner: Sendable {
   public var device: Device
-  /// Where float64 gradients are computed for a device without float64.
+  /// Where the float64 gradients are computed that float32 ones are held against.
   public var oracle: Device
 
-  public init(_ device: Device, oracle: Device? = nil) {
+  public init(_ device: Device, oracle: Device = .cpu) {
     self.device = device
-    self.oracle = oracle ?? device
+    self.oracle = oracle
   }
 
   /// Runs one check; what is thrown on the way is a failure with its text.

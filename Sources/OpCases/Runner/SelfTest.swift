@@ -32,16 +32,18 @@ public enum SelfTest {
   /// Runs every case whose name or id contains `pattern` (all without one; `*` matches anything) on each device.
   ///
   /// - Parameters:
+  ///   - depth: how much of the table; by default all of it on the CPU and `lean` elsewhere.
   ///   - tiny: only small shapes and no gradients, for simulators that are a thousand times slower than a device.
   ///   - progress: called after each operation on each device.
   public static func run(
-    devices: [Device], pattern: String? = nil, tiny: Bool = false, progress: (Summary) -> Void = { _ in }
+    devices: [Device], pattern: String? = nil, depth: Depth? = nil, tiny: Bool = false,
+    progress: (Summary) -> Void = { _ in }
   ) -> Report {
     let chosen = OpTable.all.filter { matches($0, pattern) }
     var report = Report(summaries: [], failures: [], cases: 0, seconds: 0)
     let clock = ContinuousClock()
     for device in devices {
-      let runner = CaseRunner(device, oracle: oracle(for: device, devices))
+      let runner = CaseRunner(device)
       var names: [String] = []
       for one in chosen where !names.contains(one.name) { names.append(one.name) }
       for name in names {
@@ -49,7 +51,7 @@ public enum SelfTest {
           op: name, device: device.name, cases: 0, failures: 0, worstErrorInBounds: 0, verdict: .passed, seconds: 0)
         let time = clock.measure {
           for one in chosen where one.name == name {
-            for run in one.runs(on: device) where !tiny || one.isTiny(run) {
+            for run in one.runs(on: device, depth: depth) where !tiny || one.isTiny(run) {
               let result = runner.run(one, run)
               summary.cases += 1
               summary.worstErrorInBounds = max(summary.worstErrorInBounds, result.worstErrorInBounds)
@@ -71,11 +73,6 @@ public enum SelfTest {
     return report
   }
 
-  /// The device itself if it has float64, else the first that has.
-  public static func oracle(for device: Device, _ devices: [Device]) -> Device {
-    if device.driver.supports(.float64) { return device }
-    return (devices + Device.all).first { $0.driver.supports(.float64) } ?? device
-  }
 
   static func matches(_ one: OpCase, _ pattern: String?) -> Bool {
     guard let pattern, !pattern.isEmpty else { return true }
