@@ -3,14 +3,7 @@ import KilnEngine
 extension Tensor {
   /// A copy of host numbers on a device.
   public init(_ array: HostArray, on device: Device = .default) {
-    switch array.dtype {
-    case .float32: self.init(array.values(as: Float.self), shape: array.shape, on: device)
-    case .float64: self.init(array.values(as: Double.self), shape: array.shape, on: device)
-    case .int32: self.init(array.values(as: Int32.self), shape: array.shape, on: device)
-    case .int64: self.init(array.values(as: Int64.self), shape: array.shape, on: device)
-    case .uint8: self.init(array.bytes, shape: array.shape, on: device)
-    case .bool: self.init(array.bytes.map { $0 != 0 }, shape: array.shape, on: device)
-    }
+    self = array.bytes.withUnsafeBytes { Tensor(bytes: $0, shape: array.shape, dtype: array.dtype, on: device) }
   }
 
   /// Reads a `.npy` file; see `HostArray(npy:)` for the types that are read. Throws `DataError`.
@@ -25,14 +18,8 @@ extension Tensor {
 extension HostArray {
   /// Evaluates a tensor and copies its elements to the host. Throws the tensor's error, or the device's.
   public init(_ tensor: Tensor) throws {
-    switch tensor.dtype {
-    case .float32: self.init(.float32, tensor.shape, try tensor.scalars(as: Float.self))
-    case .float64: self.init(.float64, tensor.shape, try tensor.scalars(as: Double.self))
-    case .int32: self.init(.int32, tensor.shape, try tensor.scalars(as: Int32.self))
-    case .int64: self.init(.int64, tensor.shape, try tensor.scalars(as: Int64.self))
-    case .uint8: self.init(unchecked: .uint8, tensor.shape, try tensor.scalars(as: UInt8.self))
-    case .bool: self.init(unchecked: .bool, tensor.shape, try tensor.scalars(as: Bool.self).map { $0 ? 1 : 0 })
-    }
+    if let error = tensor.error { throw error }
+    self.init(unchecked: tensor.dtype, tensor.shape, try tensor.hostBytes())
   }
 }
 

@@ -14,13 +14,13 @@ public final class Parameter: Sendable {
 
   /// A parameter that starts at `value`. One that is not trainable takes no part in differentiation.
   public init(_ value: Tensor, isTrainable: Bool = true) {
-    state = Mutex(State(value: Parameter.leaf(value, isTrainable), isTrainable: isTrainable))
+    state = Mutex(State(value: value.parameterLeaf(isWatched: isTrainable), isTrainable: isTrainable))
   }
 
   /// The current value: a leaf whose gradient can be asked for, if the parameter is trainable.
   public var value: Tensor {
     get { state.withLock { $0.value } }
-    set { state.withLock { $0.value = Parameter.leaf(newValue, $0.isTrainable) } }
+    set { state.withLock { $0.value = newValue.parameterLeaf(isWatched: $0.isTrainable) } }
   }
 
   /// Whether optimizers change it.
@@ -29,7 +29,7 @@ public final class Parameter: Sendable {
     set {
       state.withLock {
         $0.isTrainable = newValue
-        $0.value = Parameter.leaf($0.value, newValue)
+        $0.value = $0.value.parameterLeaf(isWatched: newValue)
       }
     }
   }
@@ -38,13 +38,4 @@ public final class Parameter: Sendable {
   public var dtype: DType { value.dtype }
   /// The number of elements.
   public var count: Int { value.count }
-
-  /// `value` cut off from how it came to be. One that is in memory stays there, and can be updated in place.
-  private static func leaf(_ value: Tensor, _ isTrainable: Bool) -> Tensor {
-    let constant = value.stopGradient()
-    let leaf = isTrainable ? constant.watched() : constant
-    // Only names the same memory again. An error stays in the tensor, where it comes up with the next use.
-    if value.isEvaluated { try? evaluate([leaf]) }
-    return leaf
-  }
 }

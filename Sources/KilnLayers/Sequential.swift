@@ -13,7 +13,15 @@ public struct Sequential: Layer {
   public init(_ layers: [any Layer]) { self.layers = layers }
   public init(@LayerBuilder _ layers: () -> [any Layer]) { self.layers = layers() }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { layers.reduce(x) { $1($0) } }
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    var result = x
+    for (index, layer) in layers.enumerated() {
+      let y = layer(result)
+      // An error that begins here gets this layer's path.
+      result = y.error != nil && result.error == nil ? y.inLayer(String(index)) : y
+    }
+    return result
+  }
 
   public var members: [(name: String, value: Any)] {
     layers.enumerated().map { (String($0.offset), $0.element) }

@@ -101,6 +101,37 @@ struct LayerTests {
     #expect("\(y.error.map { "\($0)" } ?? "")".contains("matmul"))
   }
 
+  @Test("a mistake names the path of the layer that made it")
+  func mistakePath() {
+    let model = Sequential([Flatten(), Sequential([ReLU(), Dense(4, 2)]), Dense(2, 2)])
+    let error = model(Tensor.zeros([3, 5])).error as? TensorError
+    #expect(error?.operation == "matmul")
+    #expect(error?.layer == "1.1")
+    let earlier = model(matmul(Tensor.zeros([2, 3]), Tensor.zeros([2, 3]))).error as? TensorError
+    #expect(earlier != nil && earlier?.layer == nil)
+  }
+
+  @Test("an update happens in place")
+  func inPlace() throws {
+    let dense = Dense(3, 2)
+    let optimizer = Optimizer(Adam(), for: dense)
+    func step() throws -> (value: ObjectIdentifier?, slot: ObjectIdentifier?) {
+      let loss = dense(Tensor.ones([4, 3])).sum()
+      try optimizer.step(gradients: gradient(of: loss, withRespectTo: optimizer.values))
+      return (dense.weight.value.bufferIdentity, optimizer.slots["weight.exp_avg"]?.bufferIdentity)
+    }
+    let first = try step()
+    let second = try step()
+    #expect(first.value != nil && first.slot != nil)
+    #expect(first == second)
+    // A value that somebody holds is not overwritten.
+    let held = dense.weight.value.stopGradient()
+    let before = try held.scalars(as: Float.self)
+    _ = try step()
+    #expect(try held.scalars(as: Float.self) == before)
+    #expect(try dense.weight.value.scalars(as: Float.self) != before)
+  }
+
   @Test("a frozen parameter has no gradient and is not updated")
   func frozen() throws {
     let dense = Dense(2, 2)
