@@ -36,7 +36,7 @@ plant() {
     my ($fault, $source) = @ARGV;
     open F, "<", $fault or die; my $text = <F>; close F;
     $text =~ /^<<<<\n(.*?)^====\n(.*?)^>>>>$/ms or die "$fault: no <<<< ==== >>>>\n";
-    my ($old, $new) = ($1, $2); chomp $old; chomp $new;
+    my ($old, $new) = ($1, $2); s{\n\z}{} for $old, $new;
     open S, "<", $source or die "$source: $!\n"; my $code = <S>; close S;
     my $count = () = $code =~ /\Q$old\E/g;
     die "$fault: its text occurs $count times in $source, not once\n" unless $count == 1;
