@@ -2,8 +2,8 @@
 // elements are found in `image` ([planes, height, width] for each batch entry).
 //
 //   forward          rows: filters     columns: output pixels   p: (channel, ky, kx)     image: x
-//   input gradient   rows: channels    columns: input pixels    p: (filter, ky, kx)      image: g, NEGATED_TAPS, DIVIDED
-//   filter gradient  rows: filters     columns: (channel, ky, kx)  p: (batch, oy, ox)    image: x
+//   input gradient   rows: channels    columns: input pixels    p: (filter, ky, kx)      image: g, NEGATED_TAPS,
+//   DIVIDED filter gradient  rows: filters     columns: (channel, ky, kx)  p: (batch, oy, ox)    image: x
 //
 // Element (p, j) lies in plane P(p) + P(j) at row Y(p) + Y(j), column X(p) + X(j); it is 0 outside the image. With
 // DIVIDED row and column are counted in steps of 1 / stride, and only whole ones exist; with NEGATED_TAPS those of taps
@@ -30,7 +30,7 @@
   const int name##_rest = (int)(t) / kernel_width, name##_c = name##_rest / kernel_height;                             \
   const long name##_plane = (long)name##_c * height * width;                                                           \
   const int name##_y = TAP_SIGN((name##_rest - name##_c * kernel_height) * dilation_y - pad_y);                        \
-  const int name##_x = TAP_SIGN(((int)(t) - name##_rest * kernel_width) * dilation_x - pad_x);
+  const int name##_x = TAP_SIGN(((int)(t)-name##_rest * kernel_width) * dilation_x - pad_x);
 #ifdef NEGATED_TAPS
 #define TAP_SIGN(v) (-(v))
 #else
@@ -41,7 +41,7 @@
   const long name##_row = (t) / grid_width, name##_n = name##_row / grid_height;                                       \
   const long name##_plane = name##_n * entry_size;                                                                     \
   const int name##_y = (int)(name##_row - name##_n * grid_height) * step_y;                                            \
-  const int name##_x = (int)((t) - name##_row * grid_width) * step_x;
+  const int name##_x = (int)((t)-name##_row * grid_width) * step_x;
 
 #ifdef TAPS_P
 #define DECODE_P DECODE_TAP

@@ -22,9 +22,7 @@ KERNEL void NAME(PARAMETERS const long count, const long chunk) {
     const long last = min((long)LAST, first + end - i);
     ROW(row)
     INDEPENDENT
-    for (long k = first; k < last; k++) {
-      EVALUATE(k)
-    }
+    for (long k = first; k < last; k++) { EVALUATE(k) }
     i += last - first;
   }
 }

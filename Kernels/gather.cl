@@ -19,7 +19,7 @@
 
 #if defined(FORM_REPORT)
 
-KERNEL void NAME(GLOBAL int *status, GLOBAL const long *index, const long index_at, const long length,
+KERNEL void NAME(GLOBAL int* status, GLOBAL const long* index, const long index_at, const long length,
                  const int operation) {
   if (status[0] != INT_MAX && status[1] == 0) {
     const long value = index[index_at + status[0]];
@@ -37,10 +37,10 @@ KERNEL void NAME(GLOBAL int *status, GLOBAL const long *index, const long index_
 #error "gather.cl: define T"
 #elif defined(FORM_ROWS) || defined(FORM_ALONG)
 
-KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const long *index, const long index_at, GLOBAL T *y,
-                 const long y_at, GLOBAL int *status, const long outer, const long length, const long inner,
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const long* index, const long index_at, GLOBAL T* y,
+                 const long y_at, GLOBAL int* status, const long outer, const long length, const long inner,
                  const long count, const long chunk) {
-  FOR_EACH(i, outer *count *inner, chunk) {
+  FOR_EACH(i, outer * count * inner, chunk) {
     const long row = i / inner, k = i - row * inner, o = row / count, c = row - o * count;
 #ifdef FORM_ROWS
     const long position = c;
@@ -49,8 +49,10 @@ KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const long *index, c
 #endif
     const long at = index[index_at + position];
     T v = 0;
-    if (at >= 0 && at < length) v = x[x_at + (o * length + at) * inner + k];
-    else kiln_fault(status, position);
+    if (at >= 0 && at < length)
+      v = x[x_at + (o * length + at) * inner + k];
+    else
+      kiln_fault(status, position);
     y[y_at + i] = v;
   }
 }
@@ -58,8 +60,8 @@ KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const long *index, c
 #elif defined(FORM_SCATTER_ROWS) || defined(FORM_SCATTER_ALONG)
 
 // A work-item owns the output lines (o, all of length, k) of its chunk of (outer, inner).
-KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const long *index, const long index_at, GLOBAL T *y,
-                 const long y_at, GLOBAL int *status, const long outer, const long length, const long inner,
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const long* index, const long index_at, GLOBAL T* y,
+                 const long y_at, GLOBAL int* status, const long outer, const long length, const long inner,
                  const long count, const long chunk) {
 #ifdef STYLE_CPU
   const long blocks = (inner + chunk - 1) / chunk, o = GLOBAL_ID(0) / blocks;

@@ -40,17 +40,18 @@ static const char gather[] = {
 static const struct {
   const char *name, *text;
 } sources[] = {
-    {"prelude", prelude}, {"random", random_text}, {"elementwise", elementwise}, {"reduce", reduce},
-    {"scan", scan},       {"sort", sort},          {"rowwise", rowwise},         {"matmul", matmul},
-    {"convolution", convolution}, {"pool", pool},  {"gather", gather},
+    {"prelude", prelude}, {"random", random_text}, {"elementwise", elementwise},
+    {"reduce", reduce},   {"scan", scan},          {"sort", sort},
+    {"rowwise", rowwise}, {"matmul", matmul},      {"convolution", convolution},
+    {"pool", pool},       {"gather", gather},
 };
 
-const char *kiln_kernel_source(const char *name) {
+const char* kiln_kernel_source(const char* name) {
   for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
     if (strcmp(sources[i].name, name) == 0) return sources[i].text;
   return NULL;
 }
 
-const char *kiln_kernel_name(size_t index) {
+const char* kiln_kernel_name(size_t index) {
   return index < sizeof sources / sizeof *sources ? sources[index].name : NULL;
 }

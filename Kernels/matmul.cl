@@ -6,9 +6,9 @@
 //   T           the type of the elements (unsigned for integers, which wrap); MULTIPLY_ADD(a, b, c) = a * b + c
 //   RESULT(v)   the family's result of v, if not v itself
 //   RHS_K_FAST, LHS_K_FAST  neighbours along p are neighbours in memory
-// The left side's element is at  lhs_at + batch part + i * lhs_i + (p / lhs_block) * lhs_outer + (p % lhs_block) * lhs_p.
-// The right side is strided, or a convolution's (convolution.cl pasted before).
-// With PARTIAL a work-item takes segment s of p (segment_length elements) and stores to part[s][row][j].
+// The left side's element is at  lhs_at + batch part + i * lhs_i + (p / lhs_block) * lhs_outer + (p % lhs_block) *
+// lhs_p. The right side is strided, or a convolution's (convolution.cl pasted before). With PARTIAL a work-item takes
+// segment s of p (segment_length elements) and stores to part[s][row][j].
 //
 // Forms: FORM_TILES (GPU): work-groups of 16 x 16 make tiles of 64 x 64 through local memory.
 //        FORM_PACK, FORM_PANELS (CPU): the left side is packed into panels of MR rows ([p][MR], zeros at the edge);
@@ -21,9 +21,9 @@
 // The element offsets of batch entry b in both sides: offsets[2 b] and offsets[2 b + 1], from `offsets_at`.
 #define BATCH_PARAMETERS GLOBAL const long *offsets, const long offsets_at,
 #define LHS_PARAMETERS                                                                                                 \
-  GLOBAL const T *lhs, const long lhs_at, const long lhs_i, const long lhs_p, const long lhs_block,                   \
+  GLOBAL const T *lhs, const long lhs_at, const long lhs_i, const long lhs_p, const long lhs_block,                    \
       const long lhs_outer,
-#define LHS_BATCH(b) GLOBAL const T *lhs_here = lhs + lhs_at + offsets[offsets_at + 2 * (b)];
+#define LHS_BATCH(b) GLOBAL const T* lhs_here = lhs + lhs_at + offsets[offsets_at + 2 * (b)];
 #define LHS_VALUE(i, p)                                                                                                \
   lhs_here[(i)*lhs_i + (LHS_BLOCKED ? ((p) / lhs_block) * lhs_outer + ((p) % lhs_block) * lhs_p : (p)*lhs_p)]
 #ifdef LHS_TWO_LEVELS
@@ -33,9 +33,8 @@
 #endif
 
 #ifndef RHS_CONVOLUTION
-#define RHS_PARAMETERS                                                                                                 \
-  GLOBAL const T *rhs, const long rhs_at, const long rhs_p, const long rhs_j,
-#define RHS_BATCH(b) GLOBAL const T *rhs_here = rhs + rhs_at + offsets[offsets_at + 2 * (b) + 1];
+#define RHS_PARAMETERS GLOBAL const T *rhs, const long rhs_at, const long rhs_p, const long rhs_j,
+#define RHS_BATCH(b) GLOBAL const T* rhs_here = rhs + rhs_at + offsets[offsets_at + 2 * (b) + 1];
 #define RHS_VALUE(v, p, j) const T v = rhs_here[(p)*rhs_p + (j)*rhs_j];
 #endif
 
@@ -59,8 +58,8 @@
 #define WIDTH 16
 #define PER 4
 
-KERNEL __attribute__((reqd_work_group_size(WIDTH, WIDTH, 1))) void NAME(
-    PARAMETERS PART_PARAMETERS BATCH_PARAMETERS LHS_PARAMETERS RHS_PARAMETERS SIZE_PARAMETERS, const long batches) {
+KERNEL __attribute__((reqd_work_group_size(WIDTH, WIDTH, 1))) void
+NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS LHS_PARAMETERS RHS_PARAMETERS SIZE_PARAMETERS, const long batches) {
   PREPARE
   LOCAL T left[DEPTH][TILE + 1], right[DEPTH][TILE + 1];
   const int tx = LOCAL_ID(0), ty = LOCAL_ID(1), me = ty * WIDTH + tx;
@@ -70,9 +69,8 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, WIDTH, 1))) void NAME(
   RHS_BATCH(b)
   T sums[PER][PER];
   UNROLL
-  for (int r = 0; r < PER; r++)
-    UNROLL
-    for (int c = 0; c < PER; c++) sums[r][c] = 0;
+  for (int r = 0; r < PER; r++) UNROLL
+  for (int c = 0; c < PER; c++) sums[r][c] = 0;
   const long p_end = min((segment + 1) * segment_length, depth);
   for (long p0 = segment * segment_length; p0 < p_end; p0 += DEPTH) {
     for (int e = me; e < TILE * DEPTH; e += WIDTH * WIDTH) {
@@ -108,9 +106,8 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, WIDTH, 1))) void NAME(
       UNROLL
       for (int r = 0; r < PER; r++) c[r] = right[q][tx + r * WIDTH];
       UNROLL
-      for (int r = 0; r < PER; r++)
-        UNROLL
-        for (int s = 0; s < PER; s++) sums[r][s] = MULTIPLY_ADD(a[r], c[s], sums[r][s]);
+      for (int r = 0; r < PER; r++) UNROLL
+      for (int s = 0; s < PER; s++) sums[r][s] = MULTIPLY_ADD(a[r], c[s], sums[r][s]);
     }
     BARRIER;
   }
@@ -135,12 +132,12 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, WIDTH, 1))) void NAME(
 #elif defined(FORM_PACK)
 
 // Global ids: panels of all batch entries that differ.
-KERNEL void NAME(GLOBAL T *packed, const long packed_at, BATCH_PARAMETERS LHS_PARAMETERS const long m, const long depth,
+KERNEL void NAME(GLOBAL T* packed, const long packed_at, BATCH_PARAMETERS LHS_PARAMETERS const long m, const long depth,
                  const long panels, const long chunk) {
   FOR_EACH(e, panels, chunk) {
     const long per = (m + MR - 1) / MR, b = e / per, i0 = (e - b * per) * MR;
     LHS_BATCH(b)
-    GLOBAL T *to = packed + packed_at + e * depth * MR;
+    GLOBAL T* to = packed + packed_at + e * depth * MR;
     const int width = (int)min((long)MR, m - i0);
 #ifdef LHS_K_FAST
     for (int r = 0; r < MR; r++)
@@ -182,7 +179,7 @@ KERNEL void NAME(GLOBAL T *packed, const long packed_at, BATCH_PARAMETERS LHS_PA
 #endif
 
 // Global ids: column panels, groups of rows, batch entries x segments. `lhs_batch` is 0 when all entries share panels.
-KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *packed, const long packed_at,
+KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T* packed, const long packed_at,
                  const long lhs_batch, RHS_PARAMETERS SIZE_PARAMETERS, const long batches) {
   PREPARE
   T sums[GROUP * NR];
@@ -191,7 +188,7 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
   const long x = GLOBAL_ID(0) * NR, i0 = GLOBAL_ID(1) * GROUP;
   const int columns_here = (int)min((long)NR, n - x), rows_here = (int)min((long)GROUP, m - i0);
   RHS_BATCH(b)
-  GLOBAL const T *left = packed + packed_at + b * lhs_batch + i0 * depth;
+  GLOBAL const T* left = packed + packed_at + b * lhs_batch + i0 * depth;
   for (int e = 0; e < (rows_here + MR - 1) / MR * MR * NR; e++) sums[e] = 0;
 #ifdef RHS_CONVOLUTION
   long column_plane[NR];
@@ -217,23 +214,24 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
     }
 #elif defined(RHS_K_FAST)
     for (int l = 0; l < NR; l++) {
-      GLOBAL const T *from = rhs_here + p0 * rhs_p + (x + min(l, columns_here - 1)) * rhs_j;
+      GLOBAL const T* from = rhs_here + p0 * rhs_p + (x + min(l, columns_here - 1)) * rhs_j;
       for (int p = 0; p < count; p++) tile[p * NR + l] = from[p];
     }
 #else
     if (columns_here == NR) {
       for (int p = 0; p < count; p++) {
-        GLOBAL const T *from = rhs_here + (p0 + p) * rhs_p + x;
+        GLOBAL const T* from = rhs_here + (p0 + p) * rhs_p + x;
         VSTORE(VLOAD(0, from), 0, tile + p * NR);
         VSTORE(VLOAD(0, from + VL), 0, tile + p * NR + VL);
       }
     } else {
       for (int p = 0; p < count; p++)
-        for (int l = 0; l < NR; l++) tile[p * NR + l] = l < columns_here ? rhs_here[(p0 + p) * rhs_p + (x + l) * rhs_j] : (T)0;
+        for (int l = 0; l < NR; l++)
+          tile[p * NR + l] = l < columns_here ? rhs_here[(p0 + p) * rhs_p + (x + l) * rhs_j] : (T)0;
     }
 #endif
     for (int r0 = 0; r0 < rows_here; r0 += MR) {
-      GLOBAL const T *from = left + r0 * depth + p0 * MR;
+      GLOBAL const T* from = left + r0 * depth + p0 * MR;
       ALL_ROWS(SUM_ROW)
       for (int p = 0; p < count; p++) {
         const VECTOR c0 = VLOAD(0, tile + p * NR), c1 = VLOAD(0, tile + p * NR + VL);
@@ -247,9 +245,7 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS GLOBAL const T *pac
     const long row = b * m + i0 + r;
     OUTER(row, x)
     INDEPENDENT
-    for (int l = 0; l < columns_here; l++) {
-      PUT(l, sums[r * NR + l])
-    }
+    for (int l = 0; l < columns_here; l++) { PUT(l, sums[r * NR + l]) }
   }
 }
 

@@ -13,7 +13,7 @@
 #endif
 
 #define POOL_SIZES                                                                                                     \
-  const long planes, const int height, const int width, const int out_height, const int out_width,                    \
+  const long planes, const int height, const int width, const int out_height, const int out_width,                     \
       const int kernel_height, const int kernel_width, const int stride_y, const int stride_x, const int dilation_y,   \
       const int dilation_x, const int pad_top, const int pad_left, const long chunk
 
@@ -22,7 +22,7 @@
 #define TAPS_INSIDE(name, out, length, kernel_length, stride, dilation, pad)                                           \
   int name = 0;                                                                                                        \
   for (int t = 0; t < kernel_length; t++) {                                                                            \
-    const int place = (out) * stride - pad + t * dilation;                                                             \
+    const int place = (out)*stride - pad + t * dilation;                                                               \
     if (place >= 0 && place < length) name++;                                                                          \
   }
 #ifdef COUNT_PADDING
@@ -55,12 +55,12 @@
 
 #if defined(FORM_MAX) || defined(FORM_MAX_GATHER) || defined(FORM_AVERAGE)
 
-KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const T *h, const long h_at, GLOBAL T *y, const long y_at,
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* h, const long h_at, GLOBAL T* y, const long y_at,
                  POOL_SIZES) {
-  FOR_EACH(i, planes *out_height *out_width, chunk) {
+  FOR_EACH(i, planes * out_height * out_width, chunk) {
     const long row = i / out_width, p = row / out_height;
     const int ox = (int)(i - row * out_width), oy = (int)(row - p * out_height);
-    GLOBAL const T *plane = x + x_at + p * height * width;
+    GLOBAL const T* plane = x + x_at + p * height * width;
 #if defined(FORM_AVERAGE)
     T sum = 0;
     for (int ky = 0; ky < kernel_height; ky++) {
@@ -87,14 +87,14 @@ KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const T *h, const lo
 #elif defined(FORM_MAX_GRADIENT) || defined(FORM_AVERAGE_GRADIENT)
 
 // The windows that may hold row `y` are those with out * stride in y + pad - (kernel - 1) * dilation ... y + pad.
-KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL const T *g, const long g_at, GLOBAL T *result,
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* g, const long g_at, GLOBAL T* result,
                  const long result_at, POOL_SIZES) {
-  FOR_EACH(i, planes *height *width, chunk) {
+  FOR_EACH(i, planes * height * width, chunk) {
     const long row = i / width, p = row / height;
     const int in_x = (int)(i - row * width), in_y = (int)(row - p * height);
-    GLOBAL const T *gradient = g + g_at + p * out_height * out_width;
+    GLOBAL const T* gradient = g + g_at + p * out_height * out_width;
 #ifdef FORM_MAX_GRADIENT
-    GLOBAL const T *plane = x + x_at + p * height * width;
+    GLOBAL const T* plane = x + x_at + p * height * width;
     const long here = (long)in_y * width + in_x;
 #endif
     T sum = 0;

@@ -33,7 +33,8 @@
 // neighbouring elements of one work-item in the CPU style.
 #ifdef STYLE_CPU
 #define FOR_EACH(i, count, chunk)                                                                                      \
-  for (long i = GLOBAL_ID(0) * (chunk), i##_end = min(GLOBAL_ID(0) * (chunk) + (chunk), (long)(count)); i < i##_end; i++)
+  for (long i = GLOBAL_ID(0) * (chunk), i##_end = min(GLOBAL_ID(0) * (chunk) + (chunk), (long)(count)); i < i##_end;   \
+       i++)
 #else
 #define FOR_EACH(i, count, chunk) for (long i = GLOBAL_ID(0); i < (count); i += GLOBAL_SIZE(0))
 #endif
@@ -52,7 +53,7 @@
     return x != x ? 0 : x >= (T)2147483648.0f ? INT_MAX : x <= -(T)2147483648.0f ? INT_MIN : (int)x;                   \
   }                                                                                                                    \
   inline long kiln_to_long_##T(const T x) {                                                                            \
-    return x != x                           ? 0                                                                        \
+    return x != x                            ? 0                                                                       \
            : x >= (T)9223372036854775808.0f  ? LONG_MAX                                                                \
            : x <= -(T)9223372036854775808.0f ? LONG_MIN                                                                \
                                              : (long)x;                                                                \
@@ -101,9 +102,7 @@ inline uchar kiln_remainder_uchar(const uchar a, const uchar b) { return b == 0 
     y *= x;                                                                                                            \
     for (int k = 0; k < STEPS; k++) {                                                                                  \
       /* Near +-1 erf has no digits left; near 0 erfc has none. */                                                     \
-      const T residual = x > (T)0.5f    ? ((T)1 - x) - erfc(y)                                                         \
-                         : x < (T)-0.5f ? erfc(-y) - ((T)1 + x)                                                        \
-                                        : erf(y) - x;                                                                  \
+      const T residual = x > (T)0.5f ? ((T)1 - x) - erfc(y) : x < (T)-0.5f ? erfc(-y) - ((T)1 + x) : erf(y) - x;       \
       const T step = -residual * (T)0.886226925f * exp(y * y);                                                         \
       if (!isfinite(step)) break;                                                                                      \
       y += step;                                                                                                       \
@@ -119,6 +118,6 @@ KILN_ERF_INVERSE(double, 3)
 #endif
 
 // Marks an index outside 0..<length: the smallest position of all work-items stays. See gather.cl.
-inline void kiln_fault(GLOBAL int *status, const long position) {
+inline void kiln_fault(GLOBAL int* status, const long position) {
   atomic_min(status, position > INT_MAX - 1 ? INT_MAX - 1 : (int)position);
 }

@@ -70,7 +70,7 @@
 
 #if defined(FORM_FINAL)
 
-KERNEL void NAME(PARAMETERS GLOBAL const T *part, const long part_at, GLOBAL const long *part_position,
+KERNEL void NAME(PARAMETERS GLOBAL const T* part, const long part_at, GLOBAL const long* part_position,
                  const long position_at, const long outer_count, const long segments, const long chunk) {
   PREPARE
   FOR_EACH(o, outer_count, chunk) {
@@ -133,9 +133,7 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS const long outer_count, const long i
       }
       i += last - first;
     }
-    for (int l = 0; l < width; l++) {
-      PUT(l, outer_row * OUTER_LAST + x + l, v[l], p[l])
-    }
+    for (int l = 0; l < width; l++) { PUT(l, outer_row * OUTER_LAST + x + l, v[l], p[l]) }
   }
 }
 
@@ -192,9 +190,9 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS const long outer_count, const long i
 #ifndef WIDTH
 #error "reduce.cl: FORM_ROWS needs WIDTH, a power of two"
 #endif
-KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(
-    PARAMETERS PART_PARAMETERS const long outer_count, const long inner_count, const long segment_length,
-    const long chunk) {
+KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(PARAMETERS PART_PARAMETERS const long outer_count,
+                                                                    const long inner_count, const long segment_length,
+                                                                    const long chunk) {
   PREPARE
   LOCAL T values[WIDTH];
 #ifdef BETTER
@@ -234,9 +232,7 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(
     }
     BARRIER;
   }
-  if (me == 0) {
-    PUT(0, o, v, p)
-  }
+  if (me == 0) { PUT(0, o, v, p) }
 }
 
 #else

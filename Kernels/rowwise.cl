@@ -19,7 +19,7 @@
 #endif
 
 #define ROWWISE_PARAMETERS                                                                                             \
-  GLOBAL const T *x, const long x_at, GLOBAL const T *scale, const long scale_at, GLOBAL const T *shift,              \
+  GLOBAL const T *x, const long x_at, GLOBAL const T *scale, const long scale_at, GLOBAL const T *shift,               \
       const long shift_at, GLOBAL const long *label, const long label_at, GLOBAL T *y, const long y_at,                \
       GLOBAL int *status, const long rows, const long columns, const T epsilon, const long ignore, const long chunk
 
@@ -42,7 +42,7 @@
       const VECTOR v = vload16(0, row + k);                                                                            \
       total += EXPRESSION;                                                                                             \
     }                                                                                                                  \
-    name = SUM16(total);                                                                                      \
+    name = SUM16(total);                                                                                               \
     for (; k < columns; k++) {                                                                                         \
       const T v = row[k];                                                                                              \
       name += EXPRESSION;                                                                                              \
@@ -73,14 +73,14 @@
 
 KERNEL void NAME(ROWWISE_PARAMETERS) {
   FOR_EACH(r, rows, chunk) {
-    GLOBAL const T *row = x + x_at + r * columns;
+    GLOBAL const T* row = x + x_at + r * columns;
 #ifdef HAS_LABEL
     const long wanted = label[label_at + r];
     const bool counted = wanted != ignore && wanted >= 0 && wanted < columns;
     if (wanted != ignore && !counted) kiln_fault(status, r);
 #endif
 #ifndef FORM_CROSS_ENTROPY
-    GLOBAL T *out = y + y_at + r * columns;
+    GLOBAL T* out = y + y_at + r * columns;
 #endif
 #if defined(FORM_LAYER_NORM)
     GLOBAL const T *s = scale + scale_at, *t = shift + shift_at;
@@ -90,8 +90,8 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
     const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
     ROW_MAP((v - mean) * factor * s[k] + t[k], (v - mean) * factor * vload16(0, s + k) + vload16(0, t + k))
 #elif defined(FORM_RMS_NORM)
-    GLOBAL const T *s = scale + scale_at;
-    ROW_SUM(squares, v *v)
+    GLOBAL const T* s = scale + scale_at;
+    ROW_SUM(squares, v * v)
     const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
     ROW_MAP(v * factor * s[k], v * factor * vload16(0, s + k))
 #else
@@ -138,8 +138,8 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
 #define GROUP_REDUCE(name, mine, COMBINE_TWO)                                                                          \
   shared[me] = mine;                                                                                                   \
   BARRIER;                                                                                                             \
-  for (int reach = WIDTH / 2; reach > 0; reach /= 2) {                                                                    \
-    if (me < reach) shared[me] = COMBINE_TWO(shared[me], shared[me + reach]);                                            \
+  for (int reach = WIDTH / 2; reach > 0; reach /= 2) {                                                                 \
+    if (me < reach) shared[me] = COMBINE_TWO(shared[me], shared[me + reach]);                                          \
     BARRIER;                                                                                                           \
   }                                                                                                                    \
   const T name = shared[0];                                                                                            \
@@ -162,14 +162,14 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARA
   LOCAL T shared[WIDTH];
   const int me = LOCAL_ID(0);
   const long r = GROUP_ID(0);
-  GLOBAL const T *row = x + x_at + r * columns;
+  GLOBAL const T* row = x + x_at + r * columns;
 #ifdef HAS_LABEL
   const long wanted = label[label_at + r];
   const bool counted = wanted != ignore && wanted >= 0 && wanted < columns;
   if (me == 0 && wanted != ignore && !counted) kiln_fault(status, r);
 #endif
 #ifndef FORM_CROSS_ENTROPY
-  GLOBAL T *out = y + y_at + r * columns;
+  GLOBAL T* out = y + y_at + r * columns;
 #endif
 #if defined(FORM_LAYER_NORM)
   GLOBAL const T *s = scale + scale_at, *t = shift + shift_at;
@@ -179,8 +179,8 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARA
   const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
   ROW_MAP((v - mean) * factor * s[k] + t[k])
 #elif defined(FORM_RMS_NORM)
-  GLOBAL const T *s = scale + scale_at;
-  ROW_SUM(squares, v *v)
+  GLOBAL const T* s = scale + scale_at;
+  ROW_SUM(squares, v * v)
   const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
   ROW_MAP(v * factor * s[k])
 #else

@@ -6,7 +6,7 @@
 #error "scan.cl: define NAME, T, COMBINE and START"
 #endif
 
-KERNEL void NAME(GLOBAL const T *x, const long x_at, GLOBAL T *y, const long y_at, const long outer, const long length,
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL T* y, const long y_at, const long outer, const long length,
                  const long inner, const long chunk) {
   FOR_EACH(line, outer * inner, chunk) {
     const long o = line / inner, at = o * length * inner + (line - o * inner);

@@ -14,12 +14,12 @@
 #ifndef RUN
 #error "sort.cl: FORM_BLOCKS needs RUN"
 #endif
-KERNEL void NAME(GLOBAL const T *key, const long key_at, GLOBAL long *to, const long to_at, const long rows,
+KERNEL void NAME(GLOBAL const T* key, const long key_at, GLOBAL long* to, const long to_at, const long rows,
                  const long columns, const long chunk) {
-  FOR_EACH(i, rows *columns, chunk) {
+  FOR_EACH(i, rows * columns, chunk) {
     const long row = i / columns, k = i - row * columns, begin = k - k % RUN;
     const long end = min(begin + RUN, columns);
-    GLOBAL const T *keys = key + key_at + row * columns;
+    GLOBAL const T* keys = key + key_at + row * columns;
     const T mine = keys[k];
     long place = begin;
     for (long j = begin; j < end; j++) {
@@ -32,12 +32,12 @@ KERNEL void NAME(GLOBAL const T *key, const long key_at, GLOBAL long *to, const 
 
 #elif defined(FORM_MERGE)
 
-KERNEL void NAME(GLOBAL const T *key, const long key_at, GLOBAL const long *from, const long from_at, GLOBAL long *to,
+KERNEL void NAME(GLOBAL const T* key, const long key_at, GLOBAL const long* from, const long from_at, GLOBAL long* to,
                  const long to_at, const long rows, const long columns, const long run, const long chunk) {
-  FOR_EACH(i, rows *columns, chunk) {
+  FOR_EACH(i, rows * columns, chunk) {
     const long row = i / columns, k = i - row * columns;
-    GLOBAL const T *keys = key + key_at + row * columns;
-    GLOBAL const long *order = from + from_at + row * columns;
+    GLOBAL const T* keys = key + key_at + row * columns;
+    GLOBAL const long* order = from + from_at + row * columns;
     const long pair = k - k % (2 * run), middle = min(pair + run, columns), end = min(pair + 2 * run, columns);
     const bool is_left = k < middle;
     const long mine_at = order[k];
@@ -49,8 +49,10 @@ KERNEL void NAME(GLOBAL const T *key, const long key_at, GLOBAL const long *from
       const long middle_at = low + (high - low) / 2;
       const T other = keys[order[middle_at]];
       const bool other_first = is_left ? BEFORE(other, mine) : !BEFORE(mine, other);
-      if (other_first) low = middle_at + 1;
-      else high = middle_at;
+      if (other_first)
+        low = middle_at + 1;
+      else
+        high = middle_at;
     }
     const long own = is_left ? k - pair : k - middle;
     to[to_at + row * columns + pair + own + (low - first)] = mine_at;

@@ -84,7 +84,8 @@ final class MemoryPool: @unchecked Sendable {  // all mutable state is guarded b
         handle = kcl_create_buffer(context, size, &code)
       }
       guard let handle, code == Int32(KCL_SUCCESS) else {
-        if [Int32(KCL_MEM_OBJECT_ALLOCATION_FAILURE), Int32(KCL_OUT_OF_RESOURCES), Int32(KCL_OUT_OF_HOST_MEMORY),
+        if [
+          Int32(KCL_MEM_OBJECT_ALLOCATION_FAILURE), Int32(KCL_OUT_OF_RESOURCES), Int32(KCL_OUT_OF_HOST_MEMORY),
           Int32(KCL_INVALID_BUFFER_SIZE),
         ].contains(code) {
           throw failure()

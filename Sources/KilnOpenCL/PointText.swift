@@ -189,7 +189,9 @@ struct PointText {
   /// Whether all addresses and counts fit 32 bits.
   var fitsInt: Bool {
     let dims = outer + inner
-    guard dims.reduce(1, { $0.multipliedReportingOverflow(by: max($1, 1)).partialValue }) < 1 << 30 else { return false }
+    guard dims.reduce(1, { $0.multipliedReportingOverflow(by: max($1, 1)).partialValue }) < 1 << 30 else {
+      return false
+    }
     return places.allSatisfy { place in
       var reach = 0
       for (axis, stride) in place.operand.strides.enumerated() { reach += max(dims[axis] - 1, 0) * abs(stride) }

@@ -27,17 +27,18 @@ extension Planner {
     let (outerCount, innerCount) = (outer.reduce(1, *), inner.reduce(1, *))
     let form = ReduceForm(style: style, operands: operands, prologue: step.prologue, outer: outer, inner: inner)
     let value = point.evaluate(step.prologue, register: "r", base: "c", k: "k", l: "l")
-    var macros = Planner.combination(step.kind, step.dtype) + [
-      ("INDEX", point.fitsInt && style == .gpu ? "int" : "long"),
-      ("PREPARE", point.prepare), ("OUTER_LAST", point.outerLast), ("INNER_LAST", point.innerLast),
-      ("OUTER(o, x)", point.outerAddresses(row: "o", x: "x")), ("INNER(row)", point.innerAddresses(row: "row")),
-      (
-        "VALUE(k, l)",
-        (value.statements + ["const \(step.dtype.openCL) value = \(value.outputs[0]);"]).joined(separator: " ")
-      ),
-      ("FINISH(l)", finish(step.epilogue, point)), ("PARAMETERS", point.parameters),
-      ("COLUMNS", style == .cpu ? "\(Planner.columnsOfItem)" : "1"), ("WIDTH", "\(Planner.groupWidth)"),
-    ]
+    var macros =
+      Planner.combination(step.kind, step.dtype) + [
+        ("INDEX", point.fitsInt && style == .gpu ? "int" : "long"),
+        ("PREPARE", point.prepare), ("OUTER_LAST", point.outerLast), ("INNER_LAST", point.innerLast),
+        ("OUTER(o, x)", point.outerAddresses(row: "o", x: "x")), ("INNER(row)", point.innerAddresses(row: "row")),
+        (
+          "VALUE(k, l)",
+          (value.statements + ["const \(step.dtype.openCL) value = \(value.outputs[0]);"]).joined(separator: " ")
+        ),
+        ("FINISH(l)", finish(step.epilogue, point)), ("PARAMETERS", point.parameters),
+        ("COLUMNS", style == .cpu ? "\(Planner.columnsOfItem)" : "1"), ("WIDTH", "\(Planner.groupWidth)"),
+      ]
     let tableAt = enter(point.table)
     let common = point.arguments(tableAt: tableAt)
     let finalMacros = macros + [("FORM_FINAL", "")]

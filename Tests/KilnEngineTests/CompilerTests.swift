@@ -156,7 +156,9 @@ import Testing
       ]
     }
     let fused = try build().map { try $0.doubles() }
-    let plain = try EngineOptions.with({ $0.fusion = false; $0.memoryReuse = false }) {
+    let plain = try EngineOptions.with({
+      $0.fusion = false; $0.memoryReuse = false
+    }) {
       try build().map { try $0.doubles() }
     }
     let eager = try EngineOptions.with({ $0.eager = true }) { try build().map { try $0.doubles() } }

@@ -103,7 +103,9 @@ final class Interpreted: CompiledProgram {
       store(value, Operand(slot: step.output.slot, dtype: step.dtype, offset: position, strides: []), at: [], bindings)
     }
     func get(_ operand: Operand, _ position: Int) -> Double {
-      load(Operand(slot: operand.slot, dtype: operand.dtype, offset: operand.offset + position, strides: []), at: [], bindings)
+      load(
+        Operand(slot: operand.slot, dtype: operand.dtype, offset: operand.offset + position, strides: []), at: [],
+        bindings)
     }
     let adds = g.kind == .scatterAddRows || g.kind == .scatterAddAlong
     let indexed = g.kind == .rows || g.kind == .scatterAddRows

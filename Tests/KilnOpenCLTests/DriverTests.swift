@@ -29,7 +29,8 @@ import Testing
   @Test func equalStructureBuildsNothingNew() throws {
     for driver in try Drivers.required() {
       let (first, scalars) = doubling(1000, constant: 2)
-      _ = try run(driver, [first], inputs: [HostTensor(values: samples(1000))], outputs: [(1000, .float32)], scalars: scalars)
+      _ = try run(
+        driver, [first], inputs: [HostTensor(values: samples(1000))], outputs: [(1000, .float32)], scalars: scalars)
       let before = driver.buildCount
       let (second, others) = doubling(77, constant: 3)
       let result = try run(

@@ -145,7 +145,8 @@ import Testing
               driver, [.rowwise(step)], inputs: inputs, outputs: [(rows * resultColumns, dtype)])
             // A row of one element is x - x: its norm is 0 / sqrt(epsilon).
             expectClose(
-              result[0], expected, tolerance: dtype == .float32 ? 2e-5 : 1e-12, "\(driver.name) \(kind) \(rows)x\(columns)")
+              result[0], expected, tolerance: dtype == .float32 ? 2e-5 : 1e-12,
+              "\(driver.name) \(kind) \(rows)x\(columns)")
           }
         }
       }

@@ -53,7 +53,8 @@ import Testing
         return
       }
     }
-    #expect(refused > FusionFuzz.sequences && computed > FusionFuzz.sequences, "\(refused) refused, \(computed) computed")
+    #expect(
+      refused > FusionFuzz.sequences && computed > FusionFuzz.sequences, "\(refused) refused, \(computed) computed")
   }
 
   @Test(arguments: TestDevices.openCL)

@@ -65,8 +65,10 @@ import Testing
 
   @Test func normalNumbersAreNormal() throws {
     let generator = RandomGenerator(seed: 2)
-    let values = try Tensor.randomNormal([RandomTests.count], mean: 2, standardDeviation: 3, generator: generator, on: .cpu)
-      .doubles().sorted()
+    let values = try Tensor.randomNormal(
+      [RandomTests.count], mean: 2, standardDeviation: 3, generator: generator, on: .cpu
+    )
+    .doubles().sorted()
     let n = Double(values.count)
     let mean = values.reduce(0, +) / n
     let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / n
@@ -85,8 +87,10 @@ import Testing
 
   @Test func bernoulliAndIntegersHaveTheirFrequencies() throws {
     let n = Double(RandomTests.count)
-    let hits = try Tensor.randomBernoulli([RandomTests.count], probability: 0.3, generator: RandomGenerator(seed: 4), on: .cpu)
-      .sum().item()
+    let hits = try Tensor.randomBernoulli(
+      [RandomTests.count], probability: 0.3, generator: RandomGenerator(seed: 4), on: .cpu
+    )
+    .sum().item()
     #expect(abs(hits - 0.3 * n) < 5 * (n * 0.21).squareRoot())
     let integers: [Int] = try Tensor.randomIntegers(
       [RandomTests.count], low: -3, high: 7, generator: RandomGenerator(seed: 5), on: .cpu

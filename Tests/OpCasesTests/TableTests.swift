@@ -87,7 +87,8 @@ struct DeviceOp: Sendable, CustomTestStringConvertible {
     var names: [String] = []
     for line in text.split(separator: "\n") {
       let words = line.split(separator: " ")
-      guard words.first == "public", let place = words.firstIndex(of: "func"), place <= 2, place + 1 < words.count else {
+      guard words.first == "public", let place = words.firstIndex(of: "func"), place <= 2, place + 1 < words.count
+      else {
         continue
       }
       let name = words[place + 1].prefix { $0.isLetter || $0.isNumber }

@@ -5,13 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct kcl_platform_s *kcl_platform;
-typedef struct kcl_device_s *kcl_device;
-typedef struct kcl_context_s *kcl_context;
-typedef struct kcl_queue_s *kcl_queue;
-typedef struct kcl_buffer_s *kcl_buffer;
-typedef struct kcl_program_s *kcl_program;
-typedef struct kcl_kernel_s *kcl_kernel;
+typedef struct kcl_platform_s* kcl_platform;
+typedef struct kcl_device_s* kcl_device;
+typedef struct kcl_context_s* kcl_context;
+typedef struct kcl_queue_s* kcl_queue;
+typedef struct kcl_buffer_s* kcl_buffer;
+typedef struct kcl_program_s* kcl_program;
+typedef struct kcl_kernel_s* kcl_kernel;
 
 enum {
   KCL_SUCCESS = 0,
@@ -58,31 +58,31 @@ enum {
 
 /// Opens the library (`path`, or the usual places if it is NULL). Returns NULL on success, else why it failed; the
 /// text lives for ever. Call once, before anything below.
-const char *kcl_open(const char *path);
+const char* kcl_open(const char* path);
 
-int32_t kcl_get_platforms(uint32_t count, kcl_platform *platforms, uint32_t *found);
-int32_t kcl_get_platform_info(kcl_platform platform, uint32_t what, size_t size, void *value, size_t *needed);
-int32_t kcl_get_devices(kcl_platform platform, uint64_t type, uint32_t count, kcl_device *devices, uint32_t *found);
-int32_t kcl_get_device_info(kcl_device device, uint32_t what, size_t size, void *value, size_t *needed);
-kcl_context kcl_create_context(kcl_platform platform, kcl_device device, int32_t *code);
+int32_t kcl_get_platforms(uint32_t count, kcl_platform* platforms, uint32_t* found);
+int32_t kcl_get_platform_info(kcl_platform platform, uint32_t what, size_t size, void* value, size_t* needed);
+int32_t kcl_get_devices(kcl_platform platform, uint64_t type, uint32_t count, kcl_device* devices, uint32_t* found);
+int32_t kcl_get_device_info(kcl_device device, uint32_t what, size_t size, void* value, size_t* needed);
+kcl_context kcl_create_context(kcl_platform platform, kcl_device device, int32_t* code);
 int32_t kcl_release_context(kcl_context context);
-kcl_queue kcl_create_queue(kcl_context context, kcl_device device, int32_t *code);
+kcl_queue kcl_create_queue(kcl_context context, kcl_device device, int32_t* code);
 int32_t kcl_release_queue(kcl_queue queue);
-kcl_buffer kcl_create_buffer(kcl_context context, size_t size, int32_t *code);
+kcl_buffer kcl_create_buffer(kcl_context context, size_t size, int32_t* code);
 int32_t kcl_release_buffer(kcl_buffer buffer);
-int32_t kcl_write_buffer(kcl_queue queue, kcl_buffer buffer, size_t offset, size_t size, const void *source);
-int32_t kcl_read_buffer(kcl_queue queue, kcl_buffer buffer, size_t offset, size_t size, void *destination);
-kcl_program kcl_create_program(kcl_context context, const char *source, size_t length, int32_t *code);
-kcl_program kcl_create_program_from_binary(
-    kcl_context context, kcl_device device, const unsigned char *binary, size_t length, int32_t *code);
-int32_t kcl_build_program(kcl_program program, kcl_device device, const char *options);
-int32_t kcl_get_build_log(kcl_program program, kcl_device device, size_t size, char *text, size_t *needed);
-int32_t kcl_get_program_info(kcl_program program, uint32_t what, size_t size, void *value, size_t *needed);
+int32_t kcl_write_buffer(kcl_queue queue, kcl_buffer buffer, size_t offset, size_t size, const void* source);
+int32_t kcl_read_buffer(kcl_queue queue, kcl_buffer buffer, size_t offset, size_t size, void* destination);
+kcl_program kcl_create_program(kcl_context context, const char* source, size_t length, int32_t* code);
+kcl_program kcl_create_program_from_binary(kcl_context context, kcl_device device, const unsigned char* binary,
+                                           size_t length, int32_t* code);
+int32_t kcl_build_program(kcl_program program, kcl_device device, const char* options);
+int32_t kcl_get_build_log(kcl_program program, kcl_device device, size_t size, char* text, size_t* needed);
+int32_t kcl_get_program_info(kcl_program program, uint32_t what, size_t size, void* value, size_t* needed);
 int32_t kcl_release_program(kcl_program program);
-kcl_kernel kcl_create_kernel(kcl_program program, const char *name, int32_t *code);
+kcl_kernel kcl_create_kernel(kcl_program program, const char* name, int32_t* code);
 int32_t kcl_release_kernel(kcl_kernel kernel);
-int32_t kcl_set_argument(kcl_kernel kernel, uint32_t index, size_t size, const void *value);
-int32_t kcl_enqueue_kernel(
-    kcl_queue queue, kcl_kernel kernel, uint32_t dimensions, const size_t *global, const size_t *local);
+int32_t kcl_set_argument(kcl_kernel kernel, uint32_t index, size_t size, const void* value);
+int32_t kcl_enqueue_kernel(kcl_queue queue, kcl_kernel kernel, uint32_t dimensions, const size_t* global,
+                           const size_t* local);
 int32_t kcl_flush(kcl_queue queue);
 int32_t kcl_finish(kcl_queue queue);

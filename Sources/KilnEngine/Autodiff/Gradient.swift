@@ -52,7 +52,8 @@ public func valueAndGradient(at xs: [Tensor], of function: ([Tensor]) throws -> 
 }
 
 /// The product of the Hessian of a scalar `function` at `x` with `vector` (both of x's shape), by double reverse.
-public func hessianVectorProduct(of function: (Tensor) throws -> Tensor, at x: Tensor, vector: Tensor) throws -> Tensor {
+public func hessianVectorProduct(of function: (Tensor) throws -> Tensor, at x: Tensor, vector: Tensor) throws -> Tensor
+{
   let watched = x.watched()
   let first = try gradient(of: function(watched), withRespectTo: watched)
   return try gradient(of: (first * vector.stopGradient()).sum(), withRespectTo: watched)

@@ -90,7 +90,8 @@ struct Tape {
       guard results.count == inputs.count else {
         throw TensorError(
           operation: "gradient",
-          rule: "the rule of \(node.op.publicName) must give a cotangent for each of \(inputs.count) inputs, got \(results.count)",
+          rule:
+            "the rule of \(node.op.publicName) must give a cotangent for each of \(inputs.count) inputs, got \(results.count)",
           fix: "return one cotangent per argument")
       }
       for (input, cotangent) in zip(inputs, results) {

@@ -92,7 +92,8 @@ public enum DeviceError: Error, Sendable, Equatable, CustomStringConvertible {
       "device '\(device)' is out of memory: \(requested) bytes requested, \(live) of \(capacity) in use; use a smaller batch or model, or release tensors"
     case .buildFailed(let device, let kernel, let log):
       "device '\(device)' could not build kernel '\(kernel)'; its log:\n\(log)"
-    case .driverCall(let device, let call, let code, let name): "device '\(device)': \(call) failed with \(name) (\(code))"
+    case .driverCall(let device, let call, let code, let name):
+      "device '\(device)': \(call) failed with \(name) (\(code))"
     case .indexOutOfRange(let device, let operation, let position, let index, let length):
       "\(operation) on '\(device)': index \(index) at position \(position) is outside 0..<\(length); check the labels or indices of that sample"
     case .unsupportedDType(let device, let dtype, let reason): "device '\(device)' cannot hold \(dtype): \(reason)"

@@ -301,7 +301,8 @@ func collapse(_ dims: [Int], _ strides: [[Int]]) -> (dims: [Int], strides: [[Int
   var resultDims: [Int] = []
   var result = strides.map { _ in [Int]() }
   for axis in dims.indices where dims[axis] != 1 {
-    let merges = !resultDims.isEmpty
+    let merges =
+      !resultDims.isEmpty
       && strides.indices.allSatisfy { result[$0].last! == strides[$0][axis] * dims[axis] }
     if merges {
       resultDims[resultDims.count - 1] *= dims[axis]

@@ -31,8 +31,10 @@ extension Tensor {
     let target = shape ?? [scalars.count]
     guard Shape.checkedCount(target.dimensions) == scalars.count else {
       self = .failure(
-        "Tensor", rule: "shape \(target) needs \(Shape.checkedCount(target.dimensions) ?? 0) elements, got \(scalars.count)",
-        fix: "give a shape whose dimensions multiply to \(scalars.count)", shape: target, dtype: S.dtype, device: device,
+        "Tensor",
+        rule: "shape \(target) needs \(Shape.checkedCount(target.dimensions) ?? 0) elements, got \(scalars.count)",
+        fix: "give a shape whose dimensions multiply to \(scalars.count)", shape: target, dtype: S.dtype,
+        device: device,
         file: file, line: line)
       return
     }

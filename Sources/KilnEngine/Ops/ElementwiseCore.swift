@@ -19,7 +19,8 @@ extension Tensor {
     guard let shape = Shape.broadcast(lhs.shape, rhs.shape) else {
       return .failure(
         op.rawValue, rule: "shapes \(lhs.shape) and \(rhs.shape) do not broadcast", operands: operands,
-        fix: "aligned at the right, each pair of dimensions must be equal or one of them 1; use `.reshaped(to:)` or `.expanded(axis:)`",
+        fix:
+          "aligned at the right, each pair of dimensions must be equal or one of them 1; use `.reshaped(to:)` or `.expanded(axis:)`",
         shape: lhs.shape, dtype: row.isPredicate ? .bool : dtype)
     }
     guard row.domain.contains(dtype) else {
@@ -69,7 +70,9 @@ extension Tensor {
     // An evaluated constant is data like any other: a first and a second training step must be the same graph.
     if case .constant(let scalar) = node.op, error == nil, !isEvaluated {
       return .constant(
-        dtype.isFloat ? Scalar(scalar.double, dtype) : scalar.dtype.isFloat ? Scalar(scalar.double, dtype) : Scalar(scalar.int, dtype),
+        dtype.isFloat
+          ? Scalar(scalar.double, dtype)
+          : scalar.dtype.isFloat ? Scalar(scalar.double, dtype) : Scalar(scalar.int, dtype),
         shape: shape, device: device)
     }
     let typed = cast(to: dtype)

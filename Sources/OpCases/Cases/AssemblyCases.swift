@@ -10,7 +10,8 @@ enum AssemblyCases {
   private static var joins: [OpCase] {
     [
       OpCase(
-        "concatenate", on: [any, any, any], shapes: [[[2, 3], [1, 3], [4, 3]], [[0, 3], [5, 3], [1, 3]], [[1], [600], [431]]],
+        "concatenate", on: [any, any, any],
+        shapes: [[[2, 3], [1, 3], [4, 3]], [[0, 3], [5, 3], [1, 3]], [[1], [600], [431]]],
         dtypes: dtypes, order: 2, call: { concatenate($0, axis: 0) }, reference: { Reference.concatenate($0, axis: 0) }
       )
       .refusing("nothing to join") { _ in concatenate([], axis: 0) }
@@ -39,7 +40,9 @@ enum AssemblyCases {
   }
 
   private static var splits: [OpCase] {
-    @Sendable func piece(_ tensors: [Tensor], _ i: Int) -> Tensor { i < tensors.count ? tensors[i] : tensors.first ?? Tensor(0) }
+    @Sendable func piece(_ tensors: [Tensor], _ i: Int) -> Tensor {
+      i < tensors.count ? tensors[i] : tensors.first ?? Tensor(0)
+    }
     return [
       OpCase(
         "split", "counts", on: [any], shapes: [[[3, 7]]], order: 2,

@@ -125,7 +125,8 @@ enum BinaryCases {
       // Which zero max(0, -0) is, and the sign of a zero remainder, is left open.
       result.checksZeroSign = !["maximum", "minimum", "remainder"].contains(name)
       return result.refusing("shapes that do not broadcast") {
-        call(zeros([2, 3], name == "and" || name == "or" || name == "xor" ? .bool : .float32, $0),
+        call(
+          zeros([2, 3], name == "and" || name == "or" || name == "xor" ? .bool : .float32, $0),
           zeros([4], name == "and" || name == "or" || name == "xor" ? .bool : .float32, $0))
       }
     }

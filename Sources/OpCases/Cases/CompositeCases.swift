@@ -17,14 +17,16 @@ enum CompositeCases {
     return [
       activation("leakyReLU", "", kinked, ulps: 1, order: 1, { leakyReLU($0) }, { $0 >= 0 ? $0 : 0.01 * $0 })
         .refusing("bool") { leakyReLU(zeros([2], .bool, $0)) },
-      activation("leakyReLU", "slope 0.2", kinked, ulps: 1, order: 1, { leakyReLU($0, slope: 0.2) }, { $0 >= 0 ? $0 : 0.2 * $0 }),
+      activation(
+        "leakyReLU", "slope 0.2", kinked, ulps: 1, order: 1, { leakyReLU($0, slope: 0.2) }, { $0 >= 0 ? $0 : 0.2 * $0 }),
       activation("elu", "", kinked, ulps: 5, order: 2, { elu($0) }, { Reference.elu($0, 1) })
         .refusing("int64") { elu(zeros([2], .int64, $0)) },
       activation("elu", "alpha 0.5", kinked, ulps: 5, order: 2, { elu($0, alpha: 0.5) }, { Reference.elu($0, 0.5) }),
       // 1 + erf cancels for negative x: its error is a few epsilons of x itself.
       activation("gelu", ulps: 8, slack: { 8 * abs($0) }, { gelu($0) }, Reference.gelu)
         .refusing("int32") { gelu(zeros([2], .int32, $0)) },
-      activation("gelu", "tanh", ulps: 8, slack: { 8 * abs($0) }, { gelu($0, approximation: .tanh) }, Reference.geluTanh),
+      activation(
+        "gelu", "tanh", ulps: 8, slack: { 8 * abs($0) }, { gelu($0, approximation: .tanh) }, Reference.geluTanh),
       activation("silu", ulps: 8, { silu($0) }, Reference.silu)
         .refusing("int32") { silu(zeros([2], .int32, $0)) },
     ] + chains
@@ -34,7 +36,8 @@ enum CompositeCases {
     let any = Operand.uniform(-1...1)
     return [
       OpCase(
-        "chain", "dense layer", on: [any, any, any], shapes: [[[4, 5], [3, 5], [3]], [[33, 40], [17, 40], [17]]], ulps: 1,
+        "chain", "dense layer", on: [any, any, any], shapes: [[[4, 5], [3, 5], [3]], [[33, 40], [17, 40], [17]]],
+        ulps: 1,
         order: 2, call: { tanh(matmul($0[0], $0[1].transposed()) + $0[2]) },
         reference: { x in
           let product = Reference.matmul(x[0], Reference.permute(x[1], [1, 0]))
@@ -66,7 +69,8 @@ enum CompositeCases {
           }
         }),
       OpCase(
-        "chain", "shared subexpression", on: [any, any], shapes: [[[5, 7], [5, 7]], [[1031], [1031]]], ulps: 16, order: 2,
+        "chain", "shared subexpression", on: [any, any], shapes: [[[5, 7], [5, 7]], [[1031], [1031]]], ulps: 16,
+        order: 2,
         call: { x in
           let shared = exp(x[0] * x[1])
           return shared * (shared + 1) + shared.transposedIfMatrix.transposedIfMatrix

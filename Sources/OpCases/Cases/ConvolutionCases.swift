@@ -40,20 +40,22 @@ enum ConvolutionCases {
     (uneven.top, uneven.bottom, uneven.left, uneven.right) = (2, 0, 1, 3)
     uneven.stride = (2, 1)
     return [
-      plane("", [[[2, 3, 5, 6], [4, 3, 3, 2]], [[1, 1, 1, 1], [1, 1, 1, 1]], [[0, 3, 5, 5], [4, 3, 3, 3]]], Window())
-        .refusing("channels that differ") {
-          convolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 2, 3, 3], .float32, $0))
-        }
-        .refusing("a filter larger than the image") {
-          convolution2D(zeros([1, 3, 2, 2], .float32, $0), filter: zeros([4, 3, 3, 3], .float32, $0))
-        }
-        .refusing("a stride of 0") {
-          convolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 3, 3, 3], .float32, $0), stride: (0, 1))
-        }
-        .refusing("a matrix") { convolution2D(zeros([5, 5], .float32, $0), filter: zeros([4, 3, 3, 3], .float32, $0)) }
-        .refusing("groups that do not divide the channels") {
-          convolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 1, 3, 3], .float32, $0), groups: 2)
-        },
+      plane(
+        "", [[[2, 3, 5, 6], [4, 3, 3, 2]], [[1, 1, 1, 1], [1, 1, 1, 1]], [[0, 3, 5, 5], [4, 3, 3, 3]]], Window()
+      )
+      .refusing("channels that differ") {
+        convolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 2, 3, 3], .float32, $0))
+      }
+      .refusing("a filter larger than the image") {
+        convolution2D(zeros([1, 3, 2, 2], .float32, $0), filter: zeros([4, 3, 3, 3], .float32, $0))
+      }
+      .refusing("a stride of 0") {
+        convolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 3, 3, 3], .float32, $0), stride: (0, 1))
+      }
+      .refusing("a matrix") { convolution2D(zeros([5, 5], .float32, $0), filter: zeros([4, 3, 3, 3], .float32, $0)) }
+      .refusing("groups that do not divide the channels") {
+        convolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 1, 3, 3], .float32, $0), groups: 2)
+      },
       plane("1x1", [[[2, 5, 4, 3], [7, 5, 1, 1]], [[3, 33, 8, 9], [18, 33, 1, 1]]], Window()),
       plane("stride 2", [[[2, 3, 7, 6], [4, 3, 3, 3]], [[2, 3, 33, 31], [17, 3, 3, 3]]], Window(stride: (2, 2))),
       plane("padding 1", [[[1, 2, 4, 5], [3, 2, 3, 3]], [[2, 16, 14, 15], [33, 16, 3, 3]]], Window(pad: (1, 1))),
@@ -62,10 +64,13 @@ enum ConvolutionCases {
       plane("same, stride 2", [[[1, 2, 5, 6], [3, 2, 3, 3]]], Window(stride: (2, 2)), same: true),
       plane("dilation (2, 3)", [[[1, 2, 7, 9], [3, 2, 3, 2]]], Window(pad: (1, 2), dilation: (2, 3))),
       plane("2 groups", [[[2, 4, 5, 5], [6, 2, 3, 3]]], Window(pad: (1, 1), groups: 2)),
-      plane("depthwise", [[[2, 3, 5, 6], [3, 1, 3, 3]], [[1, 19, 12, 11], [38, 1, 3, 3]]], Window(pad: (1, 1), groups: 3))
-        .with { one in one.shapes = [one.shapes[0]] },
+      plane(
+        "depthwise", [[[2, 3, 5, 6], [3, 1, 3, 3]], [[1, 19, 12, 11], [38, 1, 3, 3]]], Window(pad: (1, 1), groups: 3)
+      )
+      .with { one in one.shapes = [one.shapes[0]] },
       plane("depthwise, 19 channels", [[[1, 19, 12, 11], [38, 1, 3, 3]]], Window(pad: (1, 1), groups: 19), order: 1),
-      plane("all at once", [[[2, 4, 9, 8], [6, 2, 3, 2]]], Window(stride: (2, 3), pad: (2, 1), dilation: (2, 1), groups: 2)),
+      plane(
+        "all at once", [[[2, 4, 9, 8], [6, 2, 3, 2]]], Window(stride: (2, 3), pad: (2, 1), dilation: (2, 1), groups: 2)),
       plane("7x7, stride 2", [[[1, 3, 20, 21], [8, 3, 7, 7]]], Window(stride: (2, 2), pad: (3, 3)), order: 0),
     ]
   }
@@ -90,7 +95,9 @@ enum ConvolutionCases {
         .refusing("channels that differ") {
           transposedConvolution2D(zeros([1, 3, 5, 5], .float32, $0), filter: zeros([4, 2, 3, 3], .float32, $0))
         },
-      turned("stride 2, padding 1", [[[1, 3, 4, 3], [3, 2, 3, 3]], [[2, 8, 9, 7], [8, 5, 4, 4]]], Window(stride: (2, 2), pad: (1, 1))),
+      turned(
+        "stride 2, padding 1", [[[1, 3, 4, 3], [3, 2, 3, 3]], [[2, 8, 9, 7], [8, 5, 4, 4]]],
+        Window(stride: (2, 2), pad: (1, 1))),
       turned(
         "stride 2, output padding", [[[1, 3, 3, 4], [3, 2, 3, 3]]], Window(stride: (2, 2), pad: (1, 1)),
         outputPadding: (1, 1)),
@@ -108,7 +115,9 @@ enum ConvolutionCases {
   }
 
   private static var lines: [OpCase] {
-    @Sendable func lineWork(_ shapes: [[Int]]) -> Double { 2 * Double(shapes[0][0] * shapes[0][2]) * Double(NDArray.count(shapes[1])) }
+    @Sendable func lineWork(_ shapes: [[Int]]) -> Double {
+      2 * Double(shapes[0][0] * shapes[0][2]) * Double(NDArray.count(shapes[1]))
+    }
     func line(_ variant: String, _ shapes: [[[Int]]], _ window: Window, same: Bool = false) -> OpCase {
       let (stride, dilation, groups, left) = (window.stride.1, window.dilation.1, window.groups, window.left)
       return OpCase(

@@ -13,7 +13,8 @@ enum GatherCases {
   private static var reads: [OpCase] {
     [
       OpCase(
-        "gathered", on: [any, .indices(5)], shapes: [[[5, 3], [4]], [[5, 3], [0]], [[5], [2, 3]], [[5, 67], [131]]],
+        "gathered", on: [any, .indices(5)],
+        shapes: [[[5, 3], [4]], [[5, 3], [0]], [[5], [2, 3]], [[5, 67], [131]]],
         dtypes: [.float32, .float64, .int32, .uint8], order: 2, call: { $0[0].gathered($0[1]) },
         reference: { Reference.gather($0[0], $0[1], axis: 0) }
       )
@@ -33,7 +34,8 @@ enum GatherCases {
         "gathered", "int32 indices", on: [any, .indices(5).fixed(.int32)], shapes: [[[5, 3], [4]]], order: 1,
         call: { $0[0].gathered($0[1]) }, reference: { Reference.gather($0[0], $0[1], axis: 0) }),
       OpCase(
-        "takenAlong", on: [any, .indices(5)], shapes: [[[3, 5], [3, 4]], [[3, 5], [3, 0]], [[67, 5], [67, 9]]], order: 2,
+        "takenAlong", on: [any, .indices(5)],
+        shapes: [[[3, 5], [3, 4]], [[3, 5], [3, 0]], [[67, 5], [67, 9]]], order: 2,
         call: { $0[0].takenAlong($0[1], axis: 1) }, reference: { Reference.takeAlong($0[0], $0[1], axis: 1) }
       )
       .refusing("another rank") { zeros([3, 5], .float32, $0).takenAlong(zeros([3], .int64, $0), axis: 1) }
@@ -56,14 +58,17 @@ enum GatherCases {
   private static var adds: [OpCase] {
     [
       OpCase(
-        "scatterAdd", on: [any, .indices(5)], shapes: [[[8, 3], [8]], [[0, 3], [0]], [[131, 33], [131]]], ulps: 1, order: 2,
+        "scatterAdd", on: [any, .indices(5)], shapes: [[[8, 3], [8]], [[0, 3], [0]], [[131, 33], [131]]], ulps: 1,
+        order: 2,
         call: { scatterAdd($0[0], $0[1], axis: 0, count: 5) },
         reference: { Reference.scatterAdd($0[0], $0[1], axis: 0, count: 5) }
       )
       .refusing("indices of another count") {
         scatterAdd(zeros([8, 3], .float32, $0), zeros([7], .int64, $0), axis: 0, count: 5)
       }
-      .with { $0.refusals.append(outOfRange("scatterAdd") { scatterAdd(zeros([2, 3], .float32, $0), $1, axis: 0, count: 5) }) },
+      .with {
+        $0.refusals.append(outOfRange("scatterAdd") { scatterAdd(zeros([2, 3], .float32, $0), $1, axis: 0, count: 5) })
+      },
       OpCase(
         "scatterAdd", "axis 1", on: [any, .indices(5)], shapes: [[[2, 8, 3], [8]]], ulps: 1, order: 2,
         call: { scatterAdd($0[0], $0[1], axis: 1, count: 5) },

@@ -20,10 +20,13 @@ enum MatmulCases {
       [[65, 67], [67, 130]], [[17, 1031], [1031, 3]], [[130, 5], [5, 257]],
     ]
     let batches: [[[Int]]] = [
-      [[2, 3, 4], [2, 4, 5]], [[2, 3, 4], [4, 5]], [[3, 4], [2, 4, 5]], [[2, 1, 3, 4], [5, 4, 2]], [[0, 3, 4], [4, 5]],
+      [[2, 3, 4], [2, 4, 5]], [[2, 3, 4], [4, 5]], [[3, 4], [2, 4, 5]], [[2, 1, 3, 4], [5, 4, 2]],
+      [[0, 3, 4], [4, 5]],
       [[7, 33, 18], [7, 18, 35]],
     ]
-    let vectors: [[[Int]]] = [[[4], [4]], [[3, 4], [4]], [[4], [4, 5]], [[2, 3, 4], [4]], [[4], [2, 4, 5]], [[300], [300]]]
+    let vectors: [[[Int]]] = [
+      [[4], [4]], [[3, 4], [4]], [[4], [4, 5]], [[2, 3, 4], [4]], [[4], [2, 4, 5]], [[300], [300]],
+    ]
     func product(_ variant: String, _ shapes: [[[Int]]]) -> OpCase {
       OpCase(
         "matmul", variant, on: [any, any], shapes: shapes, ulps: 1, order: 2, call: { matmul($0[0], $0[1]) },
@@ -40,7 +43,8 @@ enum MatmulCases {
         .refusing("bool") { matmul(zeros([2, 3], .bool, $0), zeros([3, 2], .bool, $0)) },
       product("batches", batches), product("vectors", vectors),
       OpCase(
-        "matmul", "integers", on: [.whole(-9...9), .whole(-9...9)], shapes: [[[3, 4], [4, 5]], [[33, 18], [18, 20]]],
+        "matmul", "integers", on: [.whole(-9...9), .whole(-9...9)],
+        shapes: [[[3, 4], [4, 5]], [[33, 18], [18, 20]]],
         dtypes: [.int32, .int64], call: { matmul($0[0], $0[1]) },
         reference: { NDArray(Reference.matmul($0[0], $0[1]).shape, Reference.matmul($0[0], $0[1]).values) }),
       OpCase(

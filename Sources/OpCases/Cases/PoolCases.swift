@@ -9,7 +9,9 @@ enum PoolCases {
 
   private static var maxima: [OpCase] {
     func pool(_ variant: String, _ size: (Int, Int), _ window: Window) -> OpCase {
-      let (stride, padding, dilation) = (window.stride, ConvolutionPadding.symmetric(window.top, window.left), window.dilation)
+      let (stride, padding, dilation) = (
+        window.stride, ConvolutionPadding.symmetric(window.top, window.left), window.dilation
+      )
       return OpCase(
         "maxPool2D", variant, on: [.distinct], shapes: shapes, order: 2,
         call: { maxPool2D($0[0], size: size, stride: stride, padding: padding, dilation: dilation) },

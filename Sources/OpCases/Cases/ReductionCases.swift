@@ -44,7 +44,11 @@ enum ReductionCases {
       + reduction(
         "sum", .whole(-9...9), order: 0, dtypes: [.int32, .int64], ulps: 0, { $0.sum(axes: $1, keepDims: $2) },
         exact { $0.reduce(0, +) }
-      ).map { one in one.result(.int64).with { $0.variant += ", integers"; $0.refusals = [] } }
+      ).map { one in
+        one.result(.int64).with {
+          $0.variant += ", integers"; $0.refusals = []
+        }
+      }
   }
 
   private static var extremes: [OpCase] {
@@ -55,7 +59,11 @@ enum ReductionCases {
       + reduction(
         "max", .whole(0...5), order: 0, dtypes: dtypes, ulps: 0, { $0.max(axes: $1, keepDims: $2) },
         exact(Reference.max)
-      ).map { one in one.with { $0.variant += ", ties"; $0.refusals = [] } }
+      ).map { one in
+        one.with {
+          $0.variant += ", ties"; $0.refusals = []
+        }
+      }
   }
 
   private static var positions: [OpCase] {
@@ -63,7 +71,9 @@ enum ReductionCases {
     func position(
       _ name: String, _ call: @escaping Position, _ row: @escaping @Sendable ([Double]) -> Int
     ) -> [OpCase] {
-      let choices: [(Int?, [Int], Bool)] = [(nil, [0, 1, 2], false), (-1, [2], false), (0, [0], true), (1, [1], false)]
+      let choices: [(Int?, [Int], Bool)] = [
+        (nil, [0, 1, 2], false), (-1, [2], false), (0, [0], true), (1, [1], false),
+      ]
       return choices.flatMap { axis, resolved, keep in
         let words = (axis.map { "axis \($0)" } ?? "all axes") + (keep ? ", kept" : "")
         let one = OpCase(
@@ -86,12 +96,12 @@ enum ReductionCases {
           "argmax", "NaN", on: [nans], shapes: [[[33, 40]]], call: { $0[0].argmax(axis: 1) },
           reference: { $0[0].reduced([1], keepDims: false, exact { Double(Reference.argmax($0)) }) }
         ).result(.int64)
-        .refusing("nothing to choose from") { zeros([2, 0], .float32, $0).argmax(axis: 1) },
+          .refusing("nothing to choose from") { zeros([2, 0], .float32, $0).argmax(axis: 1) },
         OpCase(
           "argmin", "NaN", on: [nans], shapes: [[[33, 40]]], call: { $0[0].argmin(axis: 1) },
           reference: { $0[0].reduced([1], keepDims: false, exact { Double(Reference.argmin($0)) }) }
         ).result(.int64)
-        .refusing("nothing to choose from") { zeros([2, 0], .float32, $0).argmin(axis: 1) },
+          .refusing("nothing to choose from") { zeros([2, 0], .float32, $0).argmin(axis: 1) },
         OpCase(
           "max", "NaN", on: [nans], shapes: [[[33, 40]]], call: { $0[0].max(axes: [1]) },
           reference: { $0[0].reduced([1], keepDims: false, exact(Reference.max)) }
@@ -160,7 +170,8 @@ enum ReductionCases {
     [
       OpCase(
         "sum", "of nothing", on: [.uniform(-1...1)], shapes: [[[3, 0]], [[0]], [[0, 2, 0]]], order: 0,
-        call: { $0[0].sum(axes: [-1]) }, reference: { $0[0].reduced([$0[0].shape.count - 1], keepDims: false, { NDArray.sum($0) }) }),
+        call: { $0[0].sum(axes: [-1]) },
+        reference: { $0[0].reduced([$0[0].shape.count - 1], keepDims: false, { NDArray.sum($0) }) }),
       OpCase(
         "product", "of nothing", on: [.uniform(-1...1)], shapes: [[[3, 0]], [[0]]], order: 0,
         call: { $0[0].product(axes: [-1]) },

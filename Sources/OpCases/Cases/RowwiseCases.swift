@@ -56,7 +56,9 @@ enum RowwiseCases {
   }
 
   private static var norms: [OpCase] {
-    let normShapes: [[[Int]]] = [[[3, 7], [7], [7]], [[2, 3, 5], [5], [5]], [[2, 1031], [1031], [1031]], [[0, 4], [4], [4]]]
+    let normShapes: [[[Int]]] = [
+      [[3, 7], [7], [7]], [[2, 3, 5], [5], [5]], [[2, 1031], [1031], [1031]], [[0, 4], [4], [4]],
+    ]
     return [
       OpCase(
         "layerNorm", on: [any, .uniform(0.5...2), any], shapes: normShapes, ulps: 2, order: 2,
@@ -109,7 +111,8 @@ enum RowwiseCases {
     partly.isDifferentiable = false
     return [
       OpCase(
-        "crossEntropy", on: [any, .indices(5)], shapes: [[[4, 5], [4]], [[1, 5], [1]], [[0, 5], [0]], [[131, 5], [131]]],
+        "crossEntropy", on: [any, .indices(5)],
+        shapes: [[[4, 5], [4]], [[1, 5], [1]], [[0, 5], [0]], [[131, 5], [131]]],
         ulps: 2, order: 2, call: { crossEntropy(logits: $0[0], labels: $0[1]) },
         reference: { losses($0[0], $0[1], ignore: -100) }
       )
@@ -126,7 +129,8 @@ enum RowwiseCases {
           })
       },
       OpCase(
-        "crossEntropy", "ignored labels", on: [any, partly], shapes: [[[6, 5], [6]], [[67, 5], [67]]], ulps: 2, order: 2,
+        "crossEntropy", "ignored labels", on: [any, partly], shapes: [[[6, 5], [6]], [[67, 5], [67]]], ulps: 2,
+        order: 2,
         call: { crossEntropy(logits: $0[0], labels: $0[1]) }, reference: { losses($0[0], $0[1], ignore: -100) }),
       OpCase(
         "crossEntropy", "many classes", on: [any, .indices(1031)], shapes: [[[3, 1031], [3]]], ulps: 2,

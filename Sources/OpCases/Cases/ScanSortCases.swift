@@ -36,7 +36,9 @@ enum ScanSortCases {
         Reference.cumulativeProduct),
       scan("cumulativeSum", "integers", .whole(-9...9), axis: 1, order: 0, { $0.cumulativeSum(axis: 1) }) {
         (Reference.cumulativeSum($0, reverse: false).values, [])
-      }.with { $0.dtypes = [.int32, .int64]; $0.ulps = 0 }.result(.int64),
+      }.with {
+        $0.dtypes = [.int32, .int64]; $0.ulps = 0
+      }.result(.int64),
     ]
   }
 

@@ -6,7 +6,9 @@ enum SelectCastCases {
 
   private static var selections: [OpCase] {
     let any = Operand.uniform(-3...3)
-    @Sendable func pick(_ inputs: [NDArray]) -> NDArray { NDArray.zip(inputs[0], inputs[1], inputs[2]) { $0 != 0 ? $1 : $2 } }
+    @Sendable func pick(_ inputs: [NDArray]) -> NDArray {
+      NDArray.zip(inputs[0], inputs[1], inputs[2]) { $0 != 0 ? $1 : $2 }
+    }
     let shapes = Shapes.elementwise.map { [$0, $0, $0] } + [[[4, 1], [3], [4, 3]], [[2, 3], [], []]]
     return [
       OpCase(
@@ -82,7 +84,9 @@ enum SelectCastCases {
       OpCase(
         "clamped", on: [.betweenSteps(-3...3, spacing: 0.25)], shapes: Shapes.few, order: 1,
         call: { $0[0].clamped(min: -1, max: 1.5) }, reference: { $0[0].map { $0.isNaN ? $0 : min(max($0, -1), 1.5) } }
-      ).with { $0.specials = UnaryCases.specialValues.map { [$0] }; $0.checksZeroSign = false },
+      ).with {
+        $0.specials = UnaryCases.specialValues.map { [$0] }; $0.checksZeroSign = false
+      },
       OpCase(
         "clamped", "min only", on: [.betweenSteps(-3...3, spacing: 0.25)], shapes: Shapes.few, order: 1,
         call: { $0[0].clamped(min: -1) }, reference: { $0[0].map { max($0, -1) } }),

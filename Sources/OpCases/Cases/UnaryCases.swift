@@ -38,7 +38,8 @@ enum UnaryCases {
 
   /// NaN, infinities, zeros, denormals of both dtypes (the smaller ones round to 0 in float32), huge, ones, halves.
   static let specialValues: [Double] = [
-    .nan, .infinity, -.infinity, 0, -0.0, 1e-40, -1e-40, 0x1p-1060, 3.4e38, -3.4e38, 1.7e308, -1.7e308, 1, -1, 0.5, -0.5,
+    .nan, .infinity, -.infinity, 0, -0.0, 1e-40, -1e-40, 0x1p-1060, 3.4e38, -3.4e38, 1.7e308, -1.7e308, 1, -1, 0.5,
+    -0.5,
     1.5, 2.5, -2.5, 100, -100, 1e-30, -1e-30, 20.5, -20.5,
   ]
 
@@ -47,7 +48,8 @@ enum UnaryCases {
 
     /// Float dtypes only; refuses bool and integers.
     mutating func float(
-      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor, _ reference: @escaping @Sendable (Double) -> Double,
+      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor,
+      _ reference: @escaping @Sendable (Double) -> Double,
       _ operand: Operand, _ ulps: Double, _ order: Int, zeroSign: Bool = true
     ) {
       cases.append(
@@ -58,7 +60,8 @@ enum UnaryCases {
 
     /// Floats and integers; refuses bool.
     mutating func number(
-      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor, _ reference: @escaping @Sendable (Double) -> Double,
+      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor,
+      _ reference: @escaping @Sendable (Double) -> Double,
       _ operand: Operand, _ ulps: Double, _ order: Int, zeroSign: Bool = true
     ) {
       cases.append(
@@ -73,7 +76,8 @@ enum UnaryCases {
 
     /// Float to bool.
     mutating func predicate(
-      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor, _ reference: @escaping @Sendable (Double) -> Double,
+      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor,
+      _ reference: @escaping @Sendable (Double) -> Double,
       _ operand: Operand
     ) {
       cases.append(
@@ -83,7 +87,8 @@ enum UnaryCases {
 
     /// Bool to bool.
     mutating func logic(
-      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor, _ reference: @escaping @Sendable (Double) -> Double
+      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor,
+      _ reference: @escaping @Sendable (Double) -> Double
     ) {
       var result = make(name, call, reference, .flags, 0, 0, false).result(.bool)
       result.dtypes = [.bool]
@@ -92,7 +97,8 @@ enum UnaryCases {
     }
 
     private func make(
-      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor, _ reference: @escaping @Sendable (Double) -> Double,
+      _ name: String, _ call: @escaping @Sendable (Tensor) -> Tensor,
+      _ reference: @escaping @Sendable (Double) -> Double,
       _ operand: Operand, _ ulps: Double, _ order: Int, _ zeroSign: Bool
     ) -> OpCase {
       var result = OpCase(

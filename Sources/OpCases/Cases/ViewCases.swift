@@ -39,9 +39,12 @@ enum ViewCases {
 
   private static var orders: [OpCase] {
     [
-      view("permuted", "", [[2, 3, 4], [0, 3, 2], [65, 3, 67]], { $0.permuted([2, 0, 1]) }, { Reference.permute($0, [2, 0, 1]) })
-        .refusing("a repeated axis") { zeros([2, 3], .float32, $0).permuted([0, 0]) }
-        .refusing("too few axes") { zeros([2, 3], .float32, $0).permuted([0]) },
+      view(
+        "permuted", "", [[2, 3, 4], [0, 3, 2], [65, 3, 67]], { $0.permuted([2, 0, 1]) },
+        { Reference.permute($0, [2, 0, 1]) }
+      )
+      .refusing("a repeated axis") { zeros([2, 3], .float32, $0).permuted([0, 0]) }
+      .refusing("too few axes") { zeros([2, 3], .float32, $0).permuted([0]) },
       view("transposed", "", [[5, 7], [67, 129]], { $0.transposed() }, { Reference.permute($0, [1, 0]) })
         .refusing("a vector") { zeros([3], .float32, $0).transposed() },
       view("transposed", "axes 0 and 2", [[2, 3, 4]], { $0.transposed(0, 2) }, { Reference.permute($0, [2, 1, 0]) }),
@@ -65,7 +68,8 @@ enum ViewCases {
   private static var slices: [OpCase] {
     [
       slice(0, 1, 4, 1, [5, 3]), slice(1, nil, nil, 2, [3, 7]), slice(-1, -3, nil, 1, [3, 7]),
-      slice(1, nil, nil, -1, [3, 7]), slice(1, 5, 1, -2, [3, 7]), slice(0, 2, 2, 1, [5, 3]), slice(0, 2, 100, 1, [5, 3]),
+      slice(1, nil, nil, -1, [3, 7]), slice(1, 5, 1, -2, [3, 7]), slice(0, 2, 2, 1, [5, 3]),
+      slice(0, 2, 100, 1, [5, 3]),
       slice(0, -100, 2, 1, [5, 3]), slice(0, 4, 1, 1, [5, 3]), slice(1, 3, 1025, 3, [2, 1031]),
     ].enumerated().map { i, one in
       i > 0
@@ -90,10 +94,13 @@ enum ViewCases {
 
   private static var broadcasts: [OpCase] {
     [
-      view("broadcast", "", [[4, 1, 3]], { $0.broadcast(to: [2, 4, 5, 3]) }, { Reference.broadcast($0, to: [2, 4, 5, 3]) })
-        .refusing("an incompatible shape") { zeros([3], .float32, $0).broadcast(to: [2, 4]) },
+      view(
+        "broadcast", "", [[4, 1, 3]], { $0.broadcast(to: [2, 4, 5, 3]) }, { Reference.broadcast($0, to: [2, 4, 5, 3]) }
+      )
+      .refusing("an incompatible shape") { zeros([3], .float32, $0).broadcast(to: [2, 4]) },
       view("broadcast", "of a scalar", [[]], { $0.broadcast(to: [3, 2]) }, { Reference.broadcast($0, to: [3, 2]) }),
-      view("broadcast", "to nothing", [[1, 3]], { $0.broadcast(to: [0, 3]) }, { Reference.broadcast($0, to: [0, 3]) }),
+      view(
+        "broadcast", "to nothing", [[1, 3]], { $0.broadcast(to: [0, 3]) }, { Reference.broadcast($0, to: [0, 3]) }),
     ]
   }
 }

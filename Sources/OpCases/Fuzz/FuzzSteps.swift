@@ -72,7 +72,8 @@ extension FuzzRecipe {
     let (ma, mb) = (a.largest, b.largest)
     switch bits.below(7) {
     case 0: try add("add", [i, j], error: { a.error + b.error + e * $0.largest }) { x, _, _ in x[0] + x[1] }
-    case 1: try add("subtract", [i, j], error: { a.error + b.error + e * (ma + mb + $0.largest) }) { x, _, _ in x[0] - x[1] }
+    case 1:
+      try add("subtract", [i, j], error: { a.error + b.error + e * (ma + mb + $0.largest) }) { x, _, _ in x[0] - x[1] }
     case 2, 3:
       try add(
         "multiply", [i, j], error: { ma * b.error + mb * a.error + a.error * b.error + e * $0.largest }
@@ -180,7 +181,9 @@ extension FuzzRecipe {
     let words = " \(axes)" + (keep ? " kept" : "")
     switch bits.below(6) {
     case 0, 1:
-      try add("sum" + words, [i], error: { _ in Double(n) * d + rounding }) { x, _, _ in x[0].sum(axes: axes, keepDims: keep) }
+      try add("sum" + words, [i], error: { _ in Double(n) * d + rounding }) { x, _, _ in
+        x[0].sum(axes: axes, keepDims: keep)
+      }
     case 2:
       try add("mean" + words, [i], error: { _ in d + rounding / Double(n) + e * m }) { x, _, _ in
         x[0].mean(axes: axes, keepDims: keep)
@@ -202,7 +205,10 @@ extension FuzzRecipe {
     let axis = bits.below(x.rank)
     let long = Double(x.shape[axis])
     switch bits.below(5) {
-    case 0: try add("softmax \(axis)", [i], error: { _ in 2 * d + (units + long + 4 * m) * e }) { x, _, _ in x[0].softmax(axis: axis) }
+    case 0:
+      try add("softmax \(axis)", [i], error: { _ in 2 * d + (units + long + 4 * m) * e }) { x, _, _ in
+        x[0].softmax(axis: axis)
+      }
     case 1:
       try add("logSoftmax \(axis)", [i], error: { _ in 2 * d + (units + long + 8 * m) * e }) { x, _, _ in
         x[0].logSoftmax(axis: axis)
@@ -251,7 +257,8 @@ extension FuzzRecipe {
     } else {
       let places = (0..<length).map { _ in Double(bits.below(4)) }
       let units = NDArray.sumUnits(length)
-      try add("scatterAdd \(axis) \(places)", [i], error: { _ in Double(length) * (d + m * e * units) }) { x, _, device in
+      try add("scatterAdd \(axis) \(places)", [i], error: { _ in Double(length) * (d + m * e * units) }) {
+        x, _, device in
         scatterAdd(x[0], makeTensor(places, [length], .int64, device), axis: axis, count: 4)
       }
     }
@@ -270,7 +277,8 @@ extension FuzzRecipe {
       return
     }
     let partner = pick { other in
-      other.isFloat && other.rank == x.rank && x.shape.indices.allSatisfy { $0 == axis || other.shape[$0] == x.shape[$0] }
+      other.isFloat && other.rank == x.rank
+        && x.shape.indices.allSatisfy { $0 == axis || other.shape[$0] == x.shape[$0] }
     }
     guard let j = partner else { return }
     let error = max(x.error, nodes[j].error)

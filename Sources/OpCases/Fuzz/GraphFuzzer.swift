@@ -122,8 +122,10 @@ struct FuzzRecipe {
   }
 
   var words: String {
-    nodes.enumerated().map { "  \($0) = \($1.words)(\($1.inputs.map(String.init).joined(separator: ", "))) \($1.shape)" }
-      .joined(separator: "\n") + "\n  read: \(outputs)"
+    nodes.enumerated().map {
+      "  \($0) = \($1.words)(\($1.inputs.map(String.init).joined(separator: ", "))) \($1.shape)"
+    }
+    .joined(separator: "\n") + "\n  read: \(outputs)"
   }
 
   mutating func grow(steps: Int?) throws {

@@ -42,7 +42,9 @@ public struct InvalidFuzzer: Sendable {
   private func leaf(_ bits: inout SeededBits) -> Tensor {
     let shape = (0..<bits.below(4)).map { _ in bits.unit() < 0.1 ? 0 : 1 + bits.below(4) }
     let dtype = DType.allCases[bits.unit() < 0.5 ? 0 : bits.below(DType.allCases.count)]
-    guard device.driver.supports(dtype) else { return makeTensor((0..<NDArray.count(shape)).map(Double.init), shape, .float32, device) }
+    guard device.driver.supports(dtype) else {
+      return makeTensor((0..<NDArray.count(shape)).map(Double.init), shape, .float32, device)
+    }
     let values = (0..<NDArray.count(shape)).map { _ in Double(bits.below(7) - (dtype == .uint8 ? 0 : 3)) }
     return makeTensor(values, shape, dtype, device).watched()
   }
@@ -79,7 +81,9 @@ public struct InvalidFuzzer: Sendable {
 }
 
 /// Random arguments, absurd ones included.
-private func axis(_ b: inout SeededBits) -> Int { b.unit() < 0.05 ? [Int.max, Int.min, 99][b.below(3)] : b.below(9) - 4 }
+private func axis(_ b: inout SeededBits) -> Int {
+  b.unit() < 0.05 ? [Int.max, Int.min, 99][b.below(3)] : b.below(9) - 4
+}
 private func axes(_ b: inout SeededBits) -> [Int] { (0..<b.below(4)).map { _ in axis(&b) } }
 private func size(_ b: inout SeededBits) -> Int {
   b.unit() < 0.05 ? [Int.max, Int.min, 1 << 40, -1][b.below(4)] : b.below(7) - 1
@@ -171,21 +175,33 @@ extension InvalidFuzzer {
   private static let linear: [Step] = [
     Step("matmul") { b, t in [matmul(one(&b, t), one(&b, t))] },
     Step("einsum") { b, t in
-      let equation = ["ij,jk->ik", "i,i->", "ij->ji", "ii->i", "", "->", "i,", "ij,ij->k", "a1->b", "ij,jk"][b.below(10)]
+      let equation = ["ij,jk->ik", "i,i->", "ij->ji", "ii->i", "", "->", "i,", "ij,ij->k", "a1->b", "ij,jk"][
+        b.below(10)]
       return [einsum(equation, one(&b, t), one(&b, t))]
     },
     Step("convolution2D") { b, t in
-      let image = one(&b, t).broadcast(to: [1, 2, 4, 4]).error == nil ? one(&b, t).broadcast(to: [1, 2, 4, 4]) : one(&b, t)
+      let image =
+        one(&b, t).broadcast(to: [1, 2, 4, 4]).error == nil ? one(&b, t).broadcast(to: [1, 2, 4, 4]) : one(&b, t)
       return [
-        convolution2D(image, filter: one(&b, t), stride: pair(&b), padding: .symmetric(size(&b), size(&b)), dilation: pair(&b), groups: size(&b))
+        convolution2D(
+          image, filter: one(&b, t), stride: pair(&b), padding: .symmetric(size(&b), size(&b)), dilation: pair(&b),
+          groups: size(&b))
       ]
     },
-    Step("convolution1D") { b, t in [convolution1D(one(&b, t), filter: one(&b, t), stride: size(&b), groups: size(&b))] },
+    Step("convolution1D") { b, t in [convolution1D(one(&b, t), filter: one(&b, t), stride: size(&b), groups: size(&b))]
+    },
     Step("transposedConvolution2D") { b, t in
-      [transposedConvolution2D(one(&b, t), filter: one(&b, t), stride: pair(&b), padding: pair(&b), outputPadding: pair(&b))]
+      [
+        transposedConvolution2D(
+          one(&b, t), filter: one(&b, t), stride: pair(&b), padding: pair(&b), outputPadding: pair(&b))
+      ]
     },
     Step("maxPool2D") { b, t in
-      [maxPool2D(one(&b, t).reshaped(to: [1, 1, -1, 1]), size: pair(&b), stride: pair(&b), padding: .symmetric(size(&b), size(&b)))]
+      [
+        maxPool2D(
+          one(&b, t).reshaped(to: [1, 1, -1, 1]), size: pair(&b), stride: pair(&b),
+          padding: .symmetric(size(&b), size(&b)))
+      ]
     },
     Step("averagePool1D") { b, t in [averagePool1D(one(&b, t), size: size(&b), stride: size(&b))] },
     Step("adaptiveAveragePool2D") { b, t in [adaptiveAveragePool2D(one(&b, t), outputSize: pair(&b))] },
@@ -208,10 +224,17 @@ extension InvalidFuzzer {
     Step("eye") { b, _ in [.eye(size(&b), columns: size(&b), dtype: dtype(&b))] },
     Step("Tensor") { b, _ in [Tensor([1, 2, 3] as [Float], shape: Shape(sizes(&b)))] },
     Step("randomNormal") { b, _ in
-      [.randomNormal(Shape(sizes(&b)), mean: number(&b), standardDeviation: number(&b), dtype: dtype(&b), generator: RandomGenerator(seed: 1))]
+      [
+        .randomNormal(
+          Shape(sizes(&b)), mean: number(&b), standardDeviation: number(&b), dtype: dtype(&b),
+          generator: RandomGenerator(seed: 1))
+      ]
     },
     Step("randomIntegers") { b, _ in
-      [.randomIntegers(Shape(sizes(&b)), low: size(&b), high: size(&b), dtype: dtype(&b), generator: RandomGenerator(seed: 1))]
+      [
+        .randomIntegers(
+          Shape(sizes(&b)), low: size(&b), high: size(&b), dtype: dtype(&b), generator: RandomGenerator(seed: 1))
+      ]
     },
     Step("randomBernoulli") { b, _ in
       [.randomBernoulli(Shape(sizes(&b)), probability: number(&b), generator: RandomGenerator(seed: 1))]

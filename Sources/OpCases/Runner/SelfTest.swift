@@ -73,7 +73,6 @@ public enum SelfTest {
     return report
   }
 
-
   static func matches(_ one: OpCase, _ pattern: String?) -> Bool {
     guard let pattern, !pattern.isEmpty else { return true }
     let parts = pattern.lowercased().split(separator: "*", omittingEmptySubsequences: true)
