@@ -6,7 +6,7 @@ public enum UnaryOp: String, Hashable, Sendable, CaseIterable {
   case negate, abs, sign, square, reciprocal, sqrt, rsqrt
   case exp, expm1, log, log1p
   case sin, cos, tan, tanh, sigmoid, erf, erfInverse
-  case relu, softplus
+  case relu, softplus, logSigmoid
   case floor, ceil, round
   case isNaN, isFinite, logicalNot
 
@@ -102,6 +102,12 @@ public enum UnaryOp: String, Hashable, Sendable, CaseIterable {
         float: { Swift.max($0, 0) + log1pf(expf(-Swift.abs($0))) + ($0.isNaN ? $0 : 0) },
         double: { Swift.max($0, 0) + Foundation.log1p(Foundation.exp(-Swift.abs($0))) + ($0.isNaN ? $0 : 0) },
         cost: 30, gradient: .rule { x, _, g in g * KilnEngine.sigmoid(x) })
+    case .logSigmoid:  // log(1 / (1 + exp(-x))), exact at both ends: no exponential of a positive number
+      UnaryRow(
+        domain: .float, openCL: "(fmin(x, (T)0) - log1p(exp(-fabs(x))))",
+        float: { Swift.min($0, 0) - log1pf(expf(-Swift.abs($0))) },
+        double: { Swift.min($0, 0) - Foundation.log1p(Foundation.exp(-Swift.abs($0))) },
+        cost: 30, gradient: .rule { x, _, g in g * KilnEngine.sigmoid(-x) })
     case .floor:
       UnaryRow(
         domain: .float, openCL: "floor(x)", float: { $0.rounded(.down) }, double: { $0.rounded(.down) }, cost: 1,
@@ -173,6 +179,8 @@ public func erfInverse(_ x: Tensor) -> Tensor { x.unary(.erfInverse) }
 public func relu(_ x: Tensor) -> Tensor { x.unary(.relu) }
 /// log(1 + exp(x)), exact at both ends.
 public func softplus(_ x: Tensor) -> Tensor { x.unary(.softplus) }
+/// log(sigmoid(x)), exact at both ends: x far below 0, -exp(-x) far above.
+public func logSigmoid(_ x: Tensor) -> Tensor { x.unary(.logSigmoid) }
 /// The nearest whole number below; gradient zero.
 public func floor(_ x: Tensor) -> Tensor { x.unary(.floor) }
 /// The nearest whole number above; gradient zero.

@@ -27,6 +27,7 @@ enum UnaryCases {
     t.float("erfInverse", { erfInverse($0) }, Reference.erfInverse, .uniform(-0.97...0.97), 16, 2)
     t.number("relu", { relu($0) }, { $0.isNaN ? $0 : max($0, 0) }, .awayFromZero(0.1, 3), 0, 1, zeroSign: false)
     t.float("softplus", { softplus($0) }, Reference.softplus, .uniform(-9...9), 8, 2)
+    t.float("logSigmoid", { logSigmoid($0) }, { -Reference.softplus(-$0) }, .uniform(-9...9), 8, 2, zeroSign: false)
     t.float("floor", { floor($0) }, { Foundation.floor($0) }, .betweenSteps(-4...4), 0, 1)
     t.float("ceil", { ceil($0) }, { Foundation.ceil($0) }, .betweenSteps(-4...4), 0, 1)
     t.float("round", { round($0) }, Reference.round, .betweenSteps(-4...4), 0, 1)
