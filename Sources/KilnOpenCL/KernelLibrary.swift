@@ -56,7 +56,8 @@ final class KernelLibrary {
       [
         source, options, hardware.deviceName, hardware.driverVersion, hardware.platformName, hardware.platformVersion,
       ].joined(separator: "\u{0}"))
-    if let binary = KernelDiskCache.read(key), let program = fromBinary(binary) { return program }
+    let usesDisk = !hardware.keepsOwnCache
+    if usesDisk, let binary = KernelDiskCache.read(key), let program = fromBinary(binary) { return program }
     builds += 1
     var code: Int32 = 0
     let created = source.withCString { kcl_create_program(context, $0, strlen($0), &code) }
@@ -70,7 +71,7 @@ final class KernelLibrary {
       throw DeviceError.buildFailed(
         device: device, kernel: first, log: "\(OpenCLCode.name(status)) (\(status))\n\(log(of: program))")
     }
-    if let binary = binary(of: program) { KernelDiskCache.write(key, binary) }
+    if usesDisk, let binary = binary(of: program) { KernelDiskCache.write(key, binary) }
     return program
   }
 

@@ -65,6 +65,10 @@ struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of th
     return options
   }
 
+  /// PoCL keeps built programs on disk itself, and aborts the process on a damaged binary (one that it gave out while
+  /// another process was writing to its folder) instead of refusing it.
+  var keepsOwnCache: Bool { platformName == "Portable Computing Language" }
+
   private static func text(_ device: kcl_device, _ what: UInt32, _ name: String) throws -> String {
     try read(name) { kcl_get_device_info(device, what, $0, $1, $2) }
   }
