@@ -13,7 +13,8 @@ struct KilnCommand: ParsableCommand {
       var command = try parseAsRoot()
       do {
         try command.run()
-      } catch let error where !isUsage(error) {
+      } catch let error where exitCode(for: error) == .failure && !(error is ExitCode) {
+        // What the parser does not know: a failure of the work itself.
         Terminal.complain("kiln: \(error)")
         Terminal.exit(1)
       }
@@ -28,10 +29,5 @@ struct KilnCommand: ParsableCommand {
       // The parser's own code for wrong usage is 64.
       Terminal.exit(code == .validationFailure ? 2 : code.rawValue)
     }
-  }
-
-  /// Whether the parser should print this error in its own way.
-  private static func isUsage(_ error: any Error) -> Bool {
-    error is ValidationError || error is ExitCode || error is CleanExit
   }
 }
