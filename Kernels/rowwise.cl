@@ -60,14 +60,17 @@
       out[k] = EXPRESSION;                                                                                             \
     }                                                                                                                  \
   }
+#define MAX4(a, b, c, d) fmax(fmax(a, b), fmax(c, d))
+#define MAX16(v)                                                                                                       \
+  MAX4(MAX4(v.s0, v.s1, v.s2, v.s3), MAX4(v.s4, v.s5, v.s6, v.s7), MAX4(v.s8, v.s9, v.sa, v.sb),                       \
+       MAX4(v.sc, v.sd, v.se, v.sf))
 #define ROW_MAXIMUM(name)                                                                                              \
   T name = -(T)INFINITY;                                                                                               \
   {                                                                                                                    \
     VECTOR best = WIDEN(-(T)INFINITY);                                                                                 \
     long k = 0;                                                                                                        \
     for (; k + 16 <= columns; k += 16) best = fmax(best, vload16(0, row + k));                                         \
-    const VECTOR b = fmax(best, best.s89abcdef01234567);                                                               \
-    name = fmax(fmax(fmax(b.s0, b.s1), fmax(b.s2, b.s3)), fmax(fmax(b.s4, b.s5), fmax(b.s6, b.s7)));                   \
+    name = MAX16(best);                                                                                                \
     for (; k < columns; k++) name = fmax(name, row[k]);                                                                \
   }
 
@@ -126,6 +129,8 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
 #undef ROW_SUM
 #undef ROW_MAP
 #undef ROW_MAXIMUM
+#undef MAX4
+#undef MAX16
 #undef SUM16
 
 #else
