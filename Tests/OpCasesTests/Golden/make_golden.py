@@ -79,7 +79,8 @@ unary = {
 for name, (function, low, high) in unary.items():
     record(name, function, uniform(low, high, 3, 4))
     if "(" not in name and name not in ("leakyReLU", "elu", "gelu", "silu", "clamped"):
-        record(name, function, extremes, grad=False)
+        # torch's sign of NaN is 0; Kiln's is NaN.
+        record(name, function, extremes[1:] if name == "sign" else extremes, grad=False)
 record("isNaN", torch.isnan, extremes, grad=False)
 record("isFinite", torch.isfinite, extremes, grad=False)
 
