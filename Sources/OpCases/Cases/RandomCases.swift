@@ -70,75 +70,72 @@ enum RandomCases {
         "randomUniform", "", [67, 33],
         {
           .randomUniform([67, 33], dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { uniform(words($0), $1) }
+        }, { uniform(words($0), $1) }
+      )
       .refusing("integers") { .randomUniform([2], dtype: .int32, on: $0) }
       .refusing("bounds in the wrong order") { .randomUniform([2], low: 2, high: 1, on: $0) },
       random(
         "randomUniform", "between bounds", [1031], ulps: 1, slack: 5,
         {
           .randomUniform([1031], low: -2, high: 3, dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { uniform(words($0), $1) * 5 - 2 },
+        }, { uniform(words($0), $1) * 5 - 2 }),
       random(
         "randomUniform", "none", [0, 3],
         {
           .randomUniform([0, 3], dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { uniform(words($0), $1) },
+        }, { uniform(words($0), $1) }),
       // Near a zero of the cosine the error is that of the angle: 6 epsilons of the radius.
       random(
         "randomNormal", "", [67, 33], ulps: 4, slack: 6,
         {
           .randomNormal([67, 33], dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { normal(words($0), $1) }
+        }, { normal(words($0), $1) }
+      )
       .refusing("integers") { .randomNormal([2], dtype: .int64, on: $0) }
       .refusing("a negative deviation") { .randomNormal([2], standardDeviation: -1, on: $0) },
       random(
         "randomNormal", "mean and deviation", [1031], ulps: 4, slack: 30,
         {
           .randomNormal([1031], mean: 3, standardDeviation: 0.5, dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { normal(words($0), $1) * 0.5 + 3 },
+        }, { normal(words($0), $1) * 0.5 + 3 }),
       // The inverse error function multiplies the error of its argument by at most 6.6 here.
       random(
         "randomTruncatedNormal", "", [1031], ulps: 16, slack: 60,
         {
           .randomTruncatedNormal([1031], dtype: $0.dtype, generator: $1, on: $0.device)
+        },
+        {
+          let limit = Foundation.erf(2 / 2.0.squareRoot())
+          let y = Reference.erfInverse(uniform(words($0), $1) * 2 * limit - limit) * 2.0.squareRoot()
+          return min(max(y, -2), 2)
         }
-      ) {
-        let limit = Foundation.erf(2 / 2.0.squareRoot())
-        let y = Reference.erfInverse(uniform(words($0), $1) * 2 * limit - limit) * 2.0.squareRoot()
-        return min(max(y, -2), 2)
-      }.refusing("limits in the wrong order") { .randomTruncatedNormal([2], low: 2, high: 1, on: $0) },
+      ).refusing("limits in the wrong order") { .randomTruncatedNormal([2], low: 2, high: 1, on: $0) },
       random(
         "randomBernoulli", "", [1031], dtypes: DType.allCases,
         {
           .randomBernoulli([1031], probability: 0.3, dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { i, _ in uniform(words(i), .float32) < Double(Float(0.3)) ? 1 : 0 }
+        }, { i, _ in uniform(words(i), .float32) < Double(Float(0.3)) ? 1 : 0 }
+      )
       .refusing("a probability above 1") { .randomBernoulli([2], probability: 1.5, on: $0) },
       random(
         "randomIntegers", "", [1031], dtypes: [.int64, .int32, .uint8, .float32, .float64],
         {
           .randomIntegers([1031], low: 3, high: 103, dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { i, _ in Double((bits(i) % 100 + 100) % 100 + 3) }
+        }, { i, _ in Double((bits(i) % 100 + 100) % 100 + 3) }
+      )
       .refusing("bounds in the wrong order") { .randomIntegers([2], low: 3, high: 3, on: $0) }
       .refusing("bool") { .randomIntegers([2], high: 2, dtype: .bool, on: $0) },
       random(
         "randomIntegers", "negative", [97], dtypes: [.int64, .int32],
         {
           .randomIntegers([97], low: -1000, high: -10, dtype: $0.dtype, generator: $1, on: $0.device)
-        }
-      ) { i, _ in Double((bits(i) % 990 + 990) % 990 - 1000) },
+        }, { i, _ in Double((bits(i) % 990 + 990) % 990 - 1000) }),
       random(
         "randomPermutation", "", [257], dtypes: [.int64],
         {
           .randomPermutation(257, generator: $1, on: $0.device)
-        }
-      ) { _, _ in 0 }.with { one in
+        }, { _, _ in 0 }
+      ).with { one in
         one.reference = { _, _ in
           let keys = (0..<257).map { bits($0) }
           return NDArray([257], (0..<257).sorted { keys[$0] < keys[$1] }.map(Double.init))

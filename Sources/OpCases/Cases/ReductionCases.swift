@@ -46,7 +46,8 @@ enum ReductionCases {
         exact { $0.reduce(0, +) }
       ).map { one in
         one.result(.int64).with {
-          $0.variant += ", integers"; $0.refusals = []
+          $0.variant += ", integers"
+          $0.refusals = []
         }
       }
   }
@@ -61,7 +62,8 @@ enum ReductionCases {
         exact(Reference.max)
       ).map { one in
         one.with {
-          $0.variant += ", ties"; $0.refusals = []
+          $0.variant += ", ties"
+          $0.refusals = []
         }
       }
   }

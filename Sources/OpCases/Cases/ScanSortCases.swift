@@ -18,15 +18,22 @@ enum ScanSortCases {
     }
     let any = Operand.uniform(-3...3)
     return [
-      scan("cumulativeSum", "last axis", any, axis: 1, order: 2, { $0.cumulativeSum(axis: -1) }) {
-        Reference.cumulativeSum($0, reverse: false)
-      }.refusing("an axis out of range") { zeros([2, 3], .float32, $0).cumulativeSum(axis: 2) },
-      scan("cumulativeSum", "axis 0", any, axis: 0, order: 2, { $0.cumulativeSum(axis: 0) }) {
-        Reference.cumulativeSum($0, reverse: false)
-      },
-      scan("cumulativeSum", "reverse", any, axis: 1, order: 2, { $0.cumulativeSum(axis: 1, reverse: true) }) {
-        Reference.cumulativeSum($0, reverse: true)
-      },
+      scan(
+        "cumulativeSum", "last axis", any, axis: 1, order: 2, { $0.cumulativeSum(axis: -1) },
+        {
+          Reference.cumulativeSum($0, reverse: false)
+        }
+      ).refusing("an axis out of range") { zeros([2, 3], .float32, $0).cumulativeSum(axis: 2) },
+      scan(
+        "cumulativeSum", "axis 0", any, axis: 0, order: 2, { $0.cumulativeSum(axis: 0) },
+        {
+          Reference.cumulativeSum($0, reverse: false)
+        }),
+      scan(
+        "cumulativeSum", "reverse", any, axis: 1, order: 2, { $0.cumulativeSum(axis: 1, reverse: true) },
+        {
+          Reference.cumulativeSum($0, reverse: true)
+        }),
       scan(
         "cumulativeProduct", "last axis", .awayFromZero(0.9, 1.1), axis: 1, order: 2,
         { $0.cumulativeProduct(axis: -1) }, Reference.cumulativeProduct
@@ -34,10 +41,14 @@ enum ScanSortCases {
       scan(
         "cumulativeProduct", "axis 0", .awayFromZero(0.9, 1.1), axis: 0, order: 2, { $0.cumulativeProduct(axis: 0) },
         Reference.cumulativeProduct),
-      scan("cumulativeSum", "integers", .whole(-9...9), axis: 1, order: 0, { $0.cumulativeSum(axis: 1) }) {
-        (Reference.cumulativeSum($0, reverse: false).values, [])
-      }.with {
-        $0.dtypes = [.int32, .int64]; $0.ulps = 0
+      scan(
+        "cumulativeSum", "integers", .whole(-9...9), axis: 1, order: 0, { $0.cumulativeSum(axis: 1) },
+        {
+          (Reference.cumulativeSum($0, reverse: false).values, [])
+        }
+      ).with {
+        $0.dtypes = [.int32, .int64]
+        $0.ulps = 0
       }.result(.int64),
     ]
   }

@@ -85,7 +85,8 @@ enum SelectCastCases {
         "clamped", on: [.betweenSteps(-3...3, spacing: 0.25)], shapes: Shapes.few, order: 1,
         call: { $0[0].clamped(min: -1, max: 1.5) }, reference: { $0[0].map { $0.isNaN ? $0 : min(max($0, -1), 1.5) } }
       ).with {
-        $0.specials = UnaryCases.specialValues.map { [$0] }; $0.checksZeroSign = false
+        $0.specials = UnaryCases.specialValues.map { [$0] }
+        $0.checksZeroSign = false
       },
       OpCase(
         "clamped", "min only", on: [.betweenSteps(-3...3, spacing: 0.25)], shapes: Shapes.few, order: 1,

@@ -22,9 +22,11 @@ enum ViewCases {
         .refusing("two inferred dimensions") { zeros([4, 6], .float32, $0).reshaped(to: [-1, -1]) },
       view("reshaped", "inferred", [[4, 6]], { $0.reshaped(to: [-1, 3, 2]) }, { NDArray([4, 3, 2], $0.values) }),
       view("reshaped", "to a scalar", [[1, 1]], { $0.reshaped(to: []) }, { NDArray([], $0.values) }),
-      view("reshaped", "of a permuted operand", [[3, 4, 5]], { $0.permuted([2, 0, 1]).reshaped(to: [15, 4]) }) {
-        NDArray([15, 4], Reference.permute($0, [2, 0, 1]).values)
-      },
+      view(
+        "reshaped", "of a permuted operand", [[3, 4, 5]], { $0.permuted([2, 0, 1]).reshaped(to: [15, 4]) },
+        {
+          NDArray([15, 4], Reference.permute($0, [2, 0, 1]).values)
+        }),
       view("reshaped", "empty", [[0, 3]], { $0.reshaped(to: [5, 0]) }, { _ in NDArray([5, 0], []) }),
       view("flattened", "", [[3, 4, 5]], { $0.flattened() }, { NDArray([60], $0.values) }),
       view("flattened", "from axis 1", [[3, 4, 5]], { $0.flattened(from: 1) }, { NDArray([3, 20], $0.values) }),
@@ -48,13 +50,18 @@ enum ViewCases {
       view("transposed", "", [[5, 7], [67, 129]], { $0.transposed() }, { Reference.permute($0, [1, 0]) })
         .refusing("a vector") { zeros([3], .float32, $0).transposed() },
       view("transposed", "axes 0 and 2", [[2, 3, 4]], { $0.transposed(0, 2) }, { Reference.permute($0, [2, 1, 0]) }),
-      view("flipped", "", [[3, 5]], { $0.flipped(axes: [1]) }) {
-        Reference.slice($0, axis: 1, from: nil, to: nil, step: -1)
-      }
+      view(
+        "flipped", "", [[3, 5]], { $0.flipped(axes: [1]) },
+        {
+          Reference.slice($0, axis: 1, from: nil, to: nil, step: -1)
+        }
+      )
       .refusing("an axis out of range") { zeros([2, 3], .float32, $0).flipped(axes: [2]) },
-      view("flipped", "both axes", [[3, 5], [65, 130]], { $0.flipped(axes: [0, -1]) }) {
-        NDArray($0.shape, $0.values.reversed())
-      },
+      view(
+        "flipped", "both axes", [[3, 5], [65, 130]], { $0.flipped(axes: [0, -1]) },
+        {
+          NDArray($0.shape, $0.values.reversed())
+        }),
     ]
   }
 

@@ -31,7 +31,7 @@ extension FuzzRecipe {
     let x = nodes[i]
     let (e, m, d) = (self.e, x.largest, x.error)
     func smooth(_ words: String, _ slope: Double, _ units: Double, _ call: @escaping (Tensor) -> Tensor) throws {
-      try add(words, [i], error: { slope * d + units * e * max($0.largest, 1) }) { x, _, _ in call(x[0]) }
+      try add(words, [i], error: slope * d + units * e, perUnit: units * e) { x, _, _ in call(x[0]) }
     }
     switch bits.below(18) {
     case 0: try smooth("negate", 1, 0) { -$0 }
@@ -71,54 +71,54 @@ extension FuzzRecipe {
     let (e, a, b) = (self.e, nodes[i], nodes[j])
     let (ma, mb) = (a.largest, b.largest)
     switch bits.below(7) {
-    case 0: try add("add", [i, j], error: { a.error + b.error + e * $0.largest }) { x, _, _ in x[0] + x[1] }
+    case 0: try add("add", [i, j], error: a.error + b.error, perUnit: e) { x, _, _ in x[0] + x[1] }
     case 1:
-      try add("subtract", [i, j], error: { a.error + b.error + e * (ma + mb + $0.largest) }) { x, _, _ in x[0] - x[1] }
+      try add("subtract", [i, j], error: a.error + b.error + e * (ma + mb), perUnit: e) { x, _, _ in x[0] - x[1] }
     case 2, 3:
       try add(
-        "multiply", [i, j], error: { ma * b.error + mb * a.error + a.error * b.error + e * $0.largest }
+        "multiply", [i, j], error: ma * b.error + mb * a.error + a.error * b.error, perUnit: e
       ) { x, _, _ in x[0] * x[1] }
     case 4:
       guard b.values.count > 0, b.smallest > 0.3 + 4 * b.error else { return }
       let least = b.smallest - b.error
-      try add("divide", [i, j], error: { (a.error + $0.largest * b.error) / least + 4 * e * $0.largest }) { x, _, _ in
+      try add("divide", [i, j], error: a.error / least, perUnit: b.error / least + 4 * e) { x, _, _ in
         x[0] / x[1]
       }
-    case 5: try add("maximum", [i, j], error: { _ in max(a.error, b.error) }) { x, _, _ in maximum(x[0], x[1]) }
-    default: try add("minimum", [i, j], error: { _ in max(a.error, b.error) }) { x, _, _ in minimum(x[0], x[1]) }
+    case 5: try add("maximum", [i, j], error: max(a.error, b.error)) { x, _, _ in maximum(x[0], x[1]) }
+    default: try add("minimum", [i, j], error: max(a.error, b.error)) { x, _, _ in minimum(x[0], x[1]) }
     }
   }
 
   /// Whole numbers and truth: exact on every device.
   private mutating func addInteger() throws {
     if bits.unit() < 0.3, let i = pick({ !$0.isFloat }) {
-      try add("to float", [i], error: { _ in 0 }) { x, dtype, _ in x[0].cast(to: dtype) }
+      try add("to float", [i], error: 0) { x, dtype, _ in x[0].cast(to: dtype) }
       return
     }
     if bits.unit() < 0.3, let (i, j) = pickPair({ $0.isBool }) {
       switch bits.below(4) {
-      case 0: try add("and", [i, j], error: { _ in 0 }) { x, _, _ in x[0] .&& x[1] }
-      case 1: try add("or", [i, j], error: { _ in 0 }) { x, _, _ in x[0] .|| x[1] }
-      case 2: try add("xor", [i, j], error: { _ in 0 }) { x, _, _ in x[0] .^^ x[1] }
-      default: try add("not", [i], error: { _ in 0 }) { x, _, _ in logicalNot(x[0]) }
+      case 0: try add("and", [i, j], error: 0) { x, _, _ in x[0] .&& x[1] }
+      case 1: try add("or", [i, j], error: 0) { x, _, _ in x[0] .|| x[1] }
+      case 2: try add("xor", [i, j], error: 0) { x, _, _ in x[0] .^^ x[1] }
+      default: try add("not", [i], error: 0) { x, _, _ in logicalNot(x[0]) }
       }
       return
     }
     guard let (i, j) = pickPair({ !$0.isFloat && !$0.isBool && $0.largest < 1000 }) else { return }
     switch bits.below(8) {
-    case 0: try add("integer add", [i, j], error: { _ in 0 }) { x, _, _ in x[0] + x[1] }
-    case 1: try add("integer multiply", [i, j], error: { _ in 0 }) { x, _, _ in x[0] * x[1] }
-    case 2: try add("integer maximum", [i, j], error: { _ in 0 }) { x, _, _ in maximum(x[0], x[1]) }
-    case 3: try add("integer remainder", [i, j], error: { _ in 0 }) { x, _, _ in remainder(x[0], x[1]) }
-    case 4: try add("less", [i, j], error: { _ in 0 }) { x, _, _ in x[0] .< x[1] }
-    case 5: try add("equal", [i, j], error: { _ in 0 }) { x, _, _ in x[0] .== x[1] }
-    case 6: try add("less than 1", [i], error: { _ in 0 }) { x, _, _ in x[0] .< 1 }
+    case 0: try add("integer add", [i, j], error: 0) { x, _, _ in x[0] + x[1] }
+    case 1: try add("integer multiply", [i, j], error: 0) { x, _, _ in x[0] * x[1] }
+    case 2: try add("integer maximum", [i, j], error: 0) { x, _, _ in maximum(x[0], x[1]) }
+    case 3: try add("integer remainder", [i, j], error: 0) { x, _, _ in remainder(x[0], x[1]) }
+    case 4: try add("less", [i, j], error: 0) { x, _, _ in x[0] .< x[1] }
+    case 5: try add("equal", [i, j], error: 0) { x, _, _ in x[0] .== x[1] }
+    case 6: try add("less than 1", [i], error: 0) { x, _, _ in x[0] .< 1 }
     default:
       guard nodes[i].rank > 0, !nodes[i].shape.contains(0) else { return }
       switch bits.below(3) {
-      case 0: try add("integer sum", [i], error: { _ in 0 }) { x, _, _ in x[0].sum(axes: [-1]) }
-      case 1: try add("argmax", [i], error: { _ in 0 }) { x, _, _ in x[0].argmax(axis: 0) }
-      default: try add("argsorted", [i], error: { _ in 0 }) { x, _, _ in x[0].argsorted() }
+      case 0: try add("integer sum", [i], error: 0) { x, _, _ in x[0].sum(axes: [-1]) }
+      case 1: try add("argmax", [i], error: 0) { x, _, _ in x[0].argmax(axis: 0) }
+      default: try add("argsorted", [i], error: 0) { x, _, _ in x[0].argsorted() }
       }
     }
   }
@@ -130,7 +130,7 @@ extension FuzzRecipe {
       return
     }
     let error = max(nodes[i].error, nodes[j].error)
-    try add("select", [c, i, j], error: { _ in error }) { x, _, _ in select(x[0], x[1], x[2]) }
+    try add("select", [c, i, j], error: error) { x, _, _ in select(x[0], x[1], x[2]) }
   }
 
   private mutating func addView() throws {
@@ -138,7 +138,7 @@ extension FuzzRecipe {
     let x = nodes[i]
     let axis = bits.below(x.rank)
     func view(_ words: String, _ call: @escaping (Tensor) -> Tensor) throws {
-      try add(words, [i], error: { _ in x.error }) { t, _, _ in call(t[0]) }
+      try add(words, [i], error: x.error) { t, _, _ in call(t[0]) }
     }
     switch bits.below(9) {
     case 0:
@@ -181,18 +181,18 @@ extension FuzzRecipe {
     let words = " \(axes)" + (keep ? " kept" : "")
     switch bits.below(6) {
     case 0, 1:
-      try add("sum" + words, [i], error: { _ in Double(n) * d + rounding }) { x, _, _ in
+      try add("sum" + words, [i], error: Double(n) * d + rounding) { x, _, _ in
         x[0].sum(axes: axes, keepDims: keep)
       }
     case 2:
-      try add("mean" + words, [i], error: { _ in d + rounding / Double(n) + e * m }) { x, _, _ in
+      try add("mean" + words, [i], error: d + rounding / Double(n) + e * m) { x, _, _ in
         x[0].mean(axes: axes, keepDims: keep)
       }
-    case 3: try add("max" + words, [i], error: { _ in d }) { x, _, _ in x[0].max(axes: axes, keepDims: keep) }
-    case 4: try add("min" + words, [i], error: { _ in d }) { x, _, _ in x[0].min(axes: axes, keepDims: keep) }
+    case 3: try add("max" + words, [i], error: d) { x, _, _ in x[0].max(axes: axes, keepDims: keep) }
+    case 4: try add("min" + words, [i], error: d) { x, _, _ in x[0].min(axes: axes, keepDims: keep) }
     default:
       let both = 4 * (m + d) * d + (NDArray.sumUnits(n) + 8) * e * 4 * m * m
-      try add("variance" + words, [i], error: { _ in both }) { x, _, _ in x[0].variance(axes: axes, keepDims: keep) }
+      try add("variance" + words, [i], error: both) { x, _, _ in x[0].variance(axes: axes, keepDims: keep) }
     }
   }
 
@@ -206,24 +206,24 @@ extension FuzzRecipe {
     let long = Double(x.shape[axis])
     switch bits.below(5) {
     case 0:
-      try add("softmax \(axis)", [i], error: { _ in 2 * d + (units + long + 4 * m) * e }) { x, _, _ in
+      try add("softmax \(axis)", [i], error: 2 * d + (units + long + 4 * m) * e) { x, _, _ in
         x[0].softmax(axis: axis)
       }
     case 1:
-      try add("logSoftmax \(axis)", [i], error: { _ in 2 * d + (units + long + 8 * m) * e }) { x, _, _ in
+      try add("logSoftmax \(axis)", [i], error: 2 * d + (units + long + 8 * m) * e) { x, _, _ in
         x[0].logSoftmax(axis: axis)
       }
     case 2:
-      try add("cumulativeSum \(axis)", [i], error: { _ in long * d + long * m * e * NDArray.sumUnits(Int(long)) }) {
+      try add("cumulativeSum \(axis)", [i], error: long * d + long * m * e * NDArray.sumUnits(Int(long))) {
         x, _, _ in x[0].cumulativeSum(axis: axis)
       }
     case 3:
       // 1 / sqrt(variance + 0.5) is at most 1.42 and changes by at most 2.83 * m for each unit of variance / 2.
       let slope = 1.42 * 2 + 4 * m * m * 2.83
-      try add("layerNorm", [i], error: { _ in slope * d + units * e * (4 + 8 * m * (1 + m * m)) }) { x, _, _ in
+      try add("layerNorm", [i], error: slope * d + units * e * (4 + 8 * m * (1 + m * m))) { x, _, _ in
         layerNorm(x[0], epsilon: 0.5)
       }
-    default: try add("sorted \(axis)", [i], error: { _ in d }) { x, _, _ in x[0].sorted(axis: axis) }
+    default: try add("sorted \(axis)", [i], error: d) { x, _, _ in x[0].sorted(axis: axis) }
     }
   }
 
@@ -237,7 +237,7 @@ extension FuzzRecipe {
     let turned = b.shape[0] != k || (b.shape[1] == k && bits.unit() < 0.5)
     let products = Double(k) * (a.largest * b.error + b.largest * a.error + a.error * b.error)
     let rounding = Double(k) * a.largest * b.largest * e * NDArray.sumUnits(k)
-    try add(turned ? "matmul with the right side transposed" : "matmul", [i, j], error: { _ in products + rounding }) {
+    try add(turned ? "matmul with the right side transposed" : "matmul", [i, j], error: products + rounding) {
       x, _, _ in matmul(x[0], turned ? x[1].transposed() : x[1])
     }
   }
@@ -251,13 +251,13 @@ extension FuzzRecipe {
     let n = 1 + bits.below(6)
     let indices = (0..<n).map { _ in Double(bits.below(length)) }
     if bits.unit() < 0.6 {
-      try add("gathered \(axis) \(indices)", [i], error: { _ in d }) { x, _, device in
+      try add("gathered \(axis) \(indices)", [i], error: d) { x, _, device in
         x[0].gathered(makeTensor(indices, [n], .int64, device), axis: axis)
       }
     } else {
       let places = (0..<length).map { _ in Double(bits.below(4)) }
       let units = NDArray.sumUnits(length)
-      try add("scatterAdd \(axis) \(places)", [i], error: { _ in Double(length) * (d + m * e * units) }) {
+      try add("scatterAdd \(axis) \(places)", [i], error: Double(length) * (d + m * e * units)) {
         x, _, device in
         scatterAdd(x[0], makeTensor(places, [length], .int64, device), axis: axis, count: 4)
       }
@@ -271,7 +271,7 @@ extension FuzzRecipe {
     if bits.unit() < 0.5 {
       let low = x.shape.map { _ in bits.below(3) }
       let high = x.shape.map { _ in bits.below(3) }
-      try add("padded \(low) \(high)", [i], error: { _ in x.error }) { t, _, _ in
+      try add("padded \(low) \(high)", [i], error: x.error) { t, _, _ in
         t[0].padded(low: low, high: high, mode: .constant(0.5))
       }
       return
@@ -282,6 +282,6 @@ extension FuzzRecipe {
     }
     guard let j = partner else { return }
     let error = max(x.error, nodes[j].error)
-    try add("concatenated \(axis)", [i, j], error: { _ in error }) { t, _, _ in concatenate([t[0], t[1]], axis: axis) }
+    try add("concatenated \(axis)", [i, j], error: error) { t, _, _ in concatenate([t[0], t[1]], axis: axis) }
   }
 }

@@ -51,10 +51,11 @@ public struct GraphFuzzer: Sendable {
     _ recipe: FuzzRecipe, _ device: Device, _ mode: Mode, _ dtype: DType, _ outcome: inout Outcome
   ) throws -> String? {
     try withDevice(device) {
-      try EngineOptions.with({
+      let flags: (inout EngineOptions.Flags) -> Void = {
         $0.fusion = mode != .unfused
         $0.memoryReuse = mode != .withoutReuse
-      }) {
+      }
+      return try EngineOptions.with(flags) {
         var tensors: [Tensor] = []
         for node in recipe.nodes { tensors.append(node.make(node.inputs.map { tensors[$0] }, dtype, device)) }
         try evaluate(recipe.outputs.map { tensors[$0] })
@@ -148,10 +149,10 @@ struct FuzzRecipe {
   }
 
   /// Evaluates a node in float64 and keeps it, unless it is too large or has left the numbers.
-  /// `error` is given the node with its values.
+  /// Its error is `error`, plus `perUnit` for each unit of its largest element.
   @discardableResult
   mutating func add(
-    _ words: String, _ inputs: [Int], error: (FuzzNode) -> Double, isBool: Bool = false,
+    _ words: String, _ inputs: [Int], error: Double, perUnit: Double = 0,
     _ make: @escaping ([Tensor], DType, Device) -> Tensor
   ) throws -> Bool {
     let tensor = make(inputs.map { tensors[$0] }, .float64, Device.default)
@@ -163,7 +164,7 @@ struct FuzzRecipe {
     node.isFloat = tensor.dtype.isFloat
     node.isBool = tensor.dtype == .bool
     guard node.values.allSatisfy(\.isFinite), node.largest < 1e6 else { return false }
-    node.error = node.isFloat ? error(node) : 0
+    node.error = node.isFloat ? error + perUnit * node.largest : 0
     nodes.append(node)
     tensors.append(tensor)
     return true
@@ -177,14 +178,14 @@ struct FuzzRecipe {
     switch kind {
     case 0..<7:
       let values = (0..<n).map { _ in Double(Float(bits.uniform(-2, 2))) }
-      try add("leaf", [], error: { _ in 0 }) { _, dtype, device in makeTensor(values, shape, dtype, device) }
+      try add("leaf", [], error: 0) { _, dtype, device in makeTensor(values, shape, dtype, device) }
     case 7, 8:
       let dtype: DType = bits.unit() < 0.5 ? .int32 : .int64
       let values = (0..<n).map { _ in Double(bits.below(11) - 5) }
-      try add("\(dtype) leaf", [], error: { _ in 0 }) { _, _, device in makeTensor(values, shape, dtype, device) }
+      try add("\(dtype) leaf", [], error: 0) { _, _, device in makeTensor(values, shape, dtype, device) }
     default:
       let values = (0..<n).map { _ in Double(bits.below(2)) }
-      try add("bool leaf", [], error: { _ in 0 }) { _, _, device in makeTensor(values, shape, .bool, device) }
+      try add("bool leaf", [], error: 0) { _, _, device in makeTensor(values, shape, .bool, device) }
     }
   }
 }

@@ -45,7 +45,10 @@ extension Reference {
     NDArray(shape) { x.broadcastValue(at: $0) }
   }
 
-  public enum Edge: Sendable { case constant(Double), reflect, edge }
+  public enum Edge: Sendable {
+    case constant(Double)
+    case reflect, edge
+  }
 
   public static func pad(_ x: NDArray, low: [Int], high: [Int], _ mode: Edge) -> NDArray {
     NDArray(x.shape.indices.map { x.shape[$0] + low[$0] + high[$0] }) { at in

@@ -160,7 +160,10 @@ extension Reference {
     return result
   }
 
-  public enum Pooling: Sendable { case max, average(countPadding: Bool) }
+  public enum Pooling: Sendable {
+    case max
+    case average(countPadding: Bool)
+  }
 
   /// x [batch, channels, height, width]. Taps outside x are skipped.
   public static func pool(_ x: NDArray, _ kind: Pooling, size: (Int, Int), _ window: Window) -> NDArray {

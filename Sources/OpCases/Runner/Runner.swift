@@ -31,9 +31,11 @@ public struct CaseRunner: Sendable {
     switch run {
     case .forward(let i, let layout, let dtype): return try forward(one, i, layout, dtype)
     case .unfused(let dtype):
-      return try EngineOptions.with({ $0.fusion = false }) { try forward(one, 0, .contiguous, dtype) }
+      let change: (inout EngineOptions.Flags) -> Void = { $0.fusion = false }
+      return try EngineOptions.with(change) { try forward(one, 0, .contiguous, dtype) }
     case .eager(let dtype):
-      return try EngineOptions.with({ $0.eager = true }) { try forward(one, 0, .contiguous, dtype) }
+      let change: (inout EngineOptions.Flags) -> Void = { $0.eager = true }
+      return try EngineOptions.with(change) { try forward(one, 0, .contiguous, dtype) }
     case .specials(let dtype): return try specials(one, dtype)
     case .gradient(let i): return try firstOrder(one, i)
     case .secondGradient(let i): return try secondOrder(one, i)
