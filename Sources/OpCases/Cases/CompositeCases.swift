@@ -15,16 +15,20 @@ enum CompositeCases {
     }
     let kinked = Operand.awayFromZero(0.1, 3)
     return [
-      activation("leakyReLU", "", kinked, ulps: 1, order: 1, { leakyReLU($0) }, { $0 >= 0 ? $0 : 0.01 * $0 }),
+      activation("leakyReLU", "", kinked, ulps: 1, order: 1, { leakyReLU($0) }, { $0 >= 0 ? $0 : 0.01 * $0 })
+        .refusing("bool") { leakyReLU(zeros([2], .bool, $0)) },
       activation(
         "leakyReLU", "slope 0.2", kinked, ulps: 1, order: 1, { leakyReLU($0, slope: 0.2) }, { $0 >= 0 ? $0 : 0.2 * $0 }),
-      activation("elu", "", kinked, ulps: 5, order: 2, { elu($0) }, { Reference.elu($0, 1) }),
+      activation("elu", "", kinked, ulps: 5, order: 2, { elu($0) }, { Reference.elu($0, 1) })
+        .refusing("int64") { elu(zeros([2], .int64, $0)) },
       activation("elu", "alpha 0.5", kinked, ulps: 5, order: 2, { elu($0, alpha: 0.5) }, { Reference.elu($0, 0.5) }),
       // 1 + erf cancels for negative x: its error is a few epsilons of x itself.
-      activation("gelu", ulps: 8, slack: { 8 * abs($0) }, { gelu($0) }, Reference.gelu),
+      activation("gelu", ulps: 8, slack: { 8 * abs($0) }, { gelu($0) }, Reference.gelu)
+        .refusing("int32") { gelu(zeros([2], .int32, $0)) },
       activation(
         "gelu", "tanh", ulps: 8, slack: { 8 * abs($0) }, { gelu($0, approximation: .tanh) }, Reference.geluTanh),
-      activation("silu", ulps: 8, { silu($0) }, Reference.silu),
+      activation("silu", ulps: 8, { silu($0) }, Reference.silu)
+        .refusing("int32") { silu(zeros([2], .int32, $0)) },
     ] + chains
   }
 
