@@ -23,11 +23,13 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
   public static var problems: [String] { OpenCLDevices.found.problems }
 
   /// A second driver of the same device with another style, for tests and tuning.
-  public convenience init(_ other: OpenCLDriver, style: KernelStyle) throws {
-    try self.init(hardware: other.hardware, name: "\(other.name)-\(style.rawValue)", style: style)
+  /// `memoryLimit`, in bytes, is less than what the device has.
+  public convenience init(_ other: OpenCLDriver, style: KernelStyle, memoryLimit: Int? = nil) throws {
+    try self.init(
+      hardware: other.hardware, name: "\(other.name)-\(style.rawValue)", style: style, memoryLimit: memoryLimit)
   }
 
-  init(hardware: OpenCLHardware, name: String, style: KernelStyle?) throws {
+  init(hardware: OpenCLHardware, name: String, style: KernelStyle?, memoryLimit: Int? = nil) throws {
     self.name = name
     self.hardware = hardware
     let wished = ProcessInfo.processInfo.environment["KILN_OPENCL_STYLE"]
@@ -55,7 +57,8 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
     }
     self.context = context
     self.queue = queue
-    pool = MemoryPool(device: name, context: context, hardware: hardware)
+    let limit = ProcessInfo.processInfo.environment["KILN_OPENCL_MEMORY_LIMIT"].flatMap { Int($0) }
+    pool = MemoryPool(device: name, context: context, hardware: hardware, limit: memoryLimit ?? limit)
     library = KernelLibrary(device: name, context: context, hardware: hardware, style: style)
   }
 

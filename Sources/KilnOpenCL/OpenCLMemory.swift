@@ -39,10 +39,9 @@ final class MemoryPool: @unchecked Sendable {  // all mutable state is guarded b
   private var cached = 0
   private var serial: UInt64 = 0
 
-  init(device: String, context: kcl_context, hardware: OpenCLHardware) {
+  init(device: String, context: kcl_context, hardware: OpenCLHardware, limit: Int?) {
     self.device = device
     self.context = context
-    let limit = ProcessInfo.processInfo.environment["KILN_OPENCL_MEMORY_LIMIT"].flatMap { Int($0) }
     capacity = min(hardware.globalMemory, limit ?? Int.max)
     maxAllocation = min(hardware.maxAllocation, capacity)
   }

@@ -114,6 +114,23 @@ import Testing
     }
   }
 
+  @Test func aLimitIsKeptAndTheCacheGivenUpForIt() throws {
+    for other in try Drivers.required() {
+      let driver = try OpenCLDriver(other, style: other.style, memoryLimit: 1_000_000)
+      var first: Buffer? = try driver.allocate(byteCount: 600_000)
+      let live = driver.memoryUse().live
+      #expect(
+        throws: DeviceError.outOfMemory(device: driver.name, requested: 500_000, live: live, capacity: 1_000_000)
+      ) { try driver.allocate(byteCount: 500_000) }
+      #expect(first?.byteCount == 600_000)
+      first = nil
+      #expect(driver.memoryUse().cached == live)
+      // Another size class: what was kept must go first.
+      let second = try driver.allocate(byteCount: 500_000)
+      #expect(driver.memoryUse().cached == 0 && second.byteCount == 500_000)
+    }
+  }
+
   @Test func callsFromManyThreadsAreSerialised() throws {
     for driver in try Drivers.required() {
       let failures = NSLock()
