@@ -287,6 +287,7 @@ static void elementwise_task(void* context, long task, int thread) {
 void kv_run_elementwise(const kv_elementwise* step, const kv_binding* binding) {
   const kv_expression* e = &step->e;
   elementwise_job job = {step, binding, e->rows * e->row_count, 0};
+  if (job.total == 0) return;
   // A share is worth a hand-over if it takes a few microseconds.
   double cost = (double)job.total * step->weight;
   long tasks = (long)(cost / 4000);
