@@ -8,14 +8,16 @@
 #define ROW_INTEGERS(dtype, suffix)                                                                                    \
   ROW_U(negate, dtype, suffix)                                                                                         \
   ROW_U(abs, dtype, suffix)                                                                                            \
-  ROW_U(sign, dtype, suffix) ROW_U(square, dtype, suffix) ROW_U(relu, dtype, suffix) ROW_B(add, dtype, suffix)         \
-      ROW_B(subtract, dtype, suffix) ROW_B(multiply, dtype, suffix) ROW_B(maximum, dtype, suffix)                      \
-          ROW_B(minimum, dtype, suffix)
+  ROW_U(sign, dtype, suffix)                                                                                           \
+  ROW_U(square, dtype, suffix)                                                                                         \
+  ROW_U(relu, dtype, suffix)                                                                                           \
+  ROW_B(add, dtype, suffix) ROW_B(subtract, dtype, suffix) ROW_B(multiply, dtype, suffix)                              \
+      ROW_B(maximum, dtype, suffix) ROW_B(minimum, dtype, suffix)
 #define ROW_COMPARISONS(dtype, suffix)                                                                                 \
   ROW_B(equal, dtype, suffix)                                                                                          \
   ROW_B(notEqual, dtype, suffix)                                                                                       \
-  ROW_B(less, dtype, suffix) ROW_B(lessEqual, dtype, suffix) ROW_B(greater, dtype, suffix)                             \
-      ROW_B(greaterEqual, dtype, suffix)
+  ROW_B(less, dtype, suffix)                                                                                           \
+  ROW_B(lessEqual, dtype, suffix) ROW_B(greater, dtype, suffix) ROW_B(greaterEqual, dtype, suffix)
 // Casts are named by their target, looked up by their source.
 #define ROW_CASTS(dtype, suffix)                                                                                       \
   {"cast_i32", dtype, KV_VV, KV(cast_i32##suffix)}, {"cast_i64", dtype, KV_VV, KV(cast_i64##suffix)},                  \

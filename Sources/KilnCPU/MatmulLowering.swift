@@ -43,8 +43,13 @@ final class MatmulRun: CPUStep {
   init(_ matmul: MatmulStep, _ slots: SlotTable) throws {
     let (m, n, k) = (matmul.m, matmul.n, matmul.k)
     var (lhs, rhs) = (matmul.lhs, matmul.rhs)
-    if k > 0 && !MatmulRun.isReadable(lhs, m, k) { lhs = try MatmulRun.copy(lhs, matmul.batch + [m, k], slots, &copies) }
-    if k > 0 && !MatmulRun.isReadable(rhs, k, n) { rhs = try MatmulRun.copy(rhs, matmul.batch + [k, n], slots, &copies) }
+    // Over nothing the operands are not read at all.
+    if k > 0 && !MatmulRun.isReadable(lhs, m, k) {
+      lhs = try MatmulRun.copy(lhs, matmul.batch + [m, k], slots, &copies)
+    }
+    if k > 0 && !MatmulRun.isReadable(rhs, k, n) {
+      rhs = try MatmulRun.copy(rhs, matmul.batch + [k, n], slots, &copies)
+    }
 
     let batchCount = matmul.batch.reduce(1, *)
     // Tiles cover whole rows where rows are short, so that the epilogue runs over several at once.
