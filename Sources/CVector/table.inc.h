@@ -1,3 +1,5 @@
+// A table reads better in its own lines.
+// clang-format off
 // The names of this ISA's loops.
 #define ROW_U(name, dtype, suffix) {#name, dtype, KV_VV, KV(name##suffix)},
 #define ROW_B(name, dtype, suffix)                                                                                     \
@@ -25,7 +27,6 @@
 // Loops that only move data are looked up by a dtype of their size.
 #define ROW_MOVES(dtype, suffix) ROW_B(select, dtype, suffix) ROW_U(fill, dtype, suffix) ROW_U(copy, dtype, suffix)
 
-// clang-format off: a table reads better in its own lines.
 const kv_entry KV(entries)[] = {
     ROW_FLOATS(negate) ROW_FLOATS(abs) ROW_FLOATS(sign) ROW_FLOATS(square) ROW_FLOATS(reciprocal) ROW_FLOATS(sqrt)
         ROW_FLOATS(rsqrt) ROW_FLOATS(relu) ROW_FLOATS(floor) ROW_FLOATS(ceil) ROW_FLOATS(round) ROW_FLOATS(exp)
