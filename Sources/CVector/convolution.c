@@ -9,14 +9,14 @@ enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
 #define UNFOLDED_BYTES (768 << 10)
 
 typedef struct {
-  const kv_convolution *s;
-  const kv_binding *binding;
+  const kv_convolution* s;
+  const kv_binding* binding;
   const char *a, *b;
   char *result, *partials;
   // Blocks of output points and of channels.
   int64_t points, point_blocks, channels, channel_blocks;
-  void (*axpy_f32)(long, float, const float *, float *);
-  void (*axpy_f64)(long, double, const double *, double *);
+  void (*axpy_f32)(long, float, const float*, float*);
+  void (*axpy_f64)(long, double, const double*, double*);
 } convolution_job;
 
 #define T float
@@ -35,7 +35,7 @@ typedef struct {
 #include "convolution.inc.h"
 
 // Block sizes from the shape alone.
-static void choose_blocks(const kv_convolution *s, convolution_job *job) {
+static void choose_blocks(const kv_convolution* s, convolution_job* job) {
   int64_t points = s->out_height * s->out_width, kernel = s->kernel_height * s->kernel_width;
   int64_t per_group = s->channels / s->groups, size = kv_size(s->dtype);
   bool forward = s->kind == KV_CONVOLUTION;
@@ -63,7 +63,7 @@ static void choose_blocks(const kv_convolution *s, convolution_job *job) {
   job->point_blocks = (points + job->points - 1) / job->points;
 }
 
-int64_t kv_convolution_scratch(const kv_convolution *s) {
+int64_t kv_convolution_scratch(const kv_convolution* s) {
   convolution_job job = {.s = s};
   choose_blocks(s, &job);
   int64_t columns = job.points * job.channels * s->kernel_height * s->kernel_width * kv_size(s->dtype);
@@ -71,7 +71,7 @@ int64_t kv_convolution_scratch(const kv_convolution *s) {
   return (columns > frame ? columns : frame) + 256;
 }
 
-int64_t kv_convolution_batch_chunks(const kv_convolution *s) {
+int64_t kv_convolution_batch_chunks(const kv_convolution* s) {
   if (s->kind != KV_FILTER_GRADIENT) return 1;
   // Channels give parallelism first; the batch makes up for few of them.
   int64_t kernel = s->kernel_height * s->kernel_width, blocks = s->channels * kernel / 64;
@@ -80,9 +80,9 @@ int64_t kv_convolution_batch_chunks(const kv_convolution *s) {
   return chunks < s->batch ? chunks : s->batch;
 }
 
-void kv_run_convolution(const kv_convolution *s, const kv_binding *binding) {
+void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
   int64_t size = kv_size(s->dtype);
-  const kv_kernels *k = kv_get_kernels();
+  const kv_kernels* k = kv_get_kernels();
   convolution_job job = {.s = s,
                          .binding = binding,
                          .a = binding->bases[s->a_slot] + s->a_offset * size,
@@ -95,21 +95,21 @@ void kv_run_convolution(const kv_convolution *s, const kv_binding *binding) {
   bool single = s->dtype == KV_F32;
   long tasks;
   switch (s->kind) {
-    case KV_CONVOLUTION:
-      tasks = (long)(s->batch * s->groups * job.point_blocks);
-      kv_parallel(tasks, single ? forward_task_f32 : forward_task_f64, &job);
-      break;
-    case KV_INPUT_GRADIENT:
-      tasks = (long)(s->batch * s->groups * job.channel_blocks);
-      kv_parallel(tasks, single ? input_gradient_task_f32 : input_gradient_task_f64, &job);
-      break;
-    case KV_FILTER_GRADIENT: {
-      tasks = (long)(s->groups * job.channel_blocks * s->batch_chunks);
-      kv_parallel(tasks, single ? filter_gradient_task_f32 : filter_gradient_task_f64, &job);
-      if (s->batch_chunks > 1 || s->has_epilogue) {
-        int64_t total = s->filters * (s->channels / s->groups) * s->kernel_height * s->kernel_width;
-        kv_parallel((long)((total + 4095) / 4096), single ? merge_task_f32 : merge_task_f64, &job);
-      }
+  case KV_CONVOLUTION:
+    tasks = (long)(s->batch * s->groups * job.point_blocks);
+    kv_parallel(tasks, single ? forward_task_f32 : forward_task_f64, &job);
+    break;
+  case KV_INPUT_GRADIENT:
+    tasks = (long)(s->batch * s->groups * job.channel_blocks);
+    kv_parallel(tasks, single ? input_gradient_task_f32 : input_gradient_task_f64, &job);
+    break;
+  case KV_FILTER_GRADIENT: {
+    tasks = (long)(s->groups * job.channel_blocks * s->batch_chunks);
+    kv_parallel(tasks, single ? filter_gradient_task_f32 : filter_gradient_task_f64, &job);
+    if (s->batch_chunks > 1 || s->has_epilogue) {
+      int64_t total = s->filters * (s->channels / s->groups) * s->kernel_height * s->kernel_width;
+      kv_parallel((long)((total + 4095) / 4096), single ? merge_task_f32 : merge_task_f64, &job);
     }
+  }
   }
 }

@@ -1,4 +1,4 @@
-// Everything that is compiled once per ISA. The including file defines KV(name) and KV_HAS_FMA.
+// Everything that is compiled once per ISA. The including file defines KV(name), KV_HAS_FMA and KV_HAS_MASKS.
 #include "kv_kernels.h"
 #include "kv_random.h"
 #include "vector_types.inc.h"
@@ -15,6 +15,6 @@
 //
 #include "rowwise.inc.h"
 //
-#include "matmul.inc.h"
+#include "axpy.inc.h"
 //
 #include "table.inc.h"

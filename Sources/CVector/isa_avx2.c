@@ -6,6 +6,7 @@
 
 #if defined(__x86_64__)
 #pragma STDC FP_CONTRACT OFF
+#define KV_HAS_MASKS 0
 #define KV(name) name##_avx2
 #define KV_HAS_FMA 1
 #pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,f16c"))), apply_to = function)

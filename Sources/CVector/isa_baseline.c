@@ -2,6 +2,7 @@
 #include "kv_kernels.h"
 
 #pragma STDC FP_CONTRACT OFF
+#define KV_HAS_MASKS 0
 #define KV(name) name##_baseline
 #if defined(__aarch64__)
 #define KV_HAS_FMA 1

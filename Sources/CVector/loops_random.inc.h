@@ -1,12 +1,12 @@
 // Random blocks: a = positions (int64), b = key, c = counter. docs/numerics.md defines every bit; random_reference.c
 // is the same one at a time.
 
-#define PHILOX_ROUND                                                                                         \
-  {                                                                                                          \
-    vw p0 = __builtin_convertvector(c0, vw) * 0xD2511F53u, p1 = __builtin_convertvector(c2, vw) * 0xCD9E8D57u; \
-    vu n0 = __builtin_convertvector(p1 >> 32, vu) ^ c1 ^ k0, n2 = __builtin_convertvector(p0 >> 32, vu) ^ c3 ^ k1; \
-    c1 = __builtin_convertvector(p1, vu), c3 = __builtin_convertvector(p0, vu), c0 = n0, c2 = n2;            \
-    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;                                                                    \
+#define PHILOX_ROUND                                                                                                   \
+  {                                                                                                                    \
+    vw p0 = __builtin_convertvector(c0, vw) * 0xD2511F53u, p1 = __builtin_convertvector(c2, vw) * 0xCD9E8D57u;         \
+    vu n0 = __builtin_convertvector(p1 >> 32, vu) ^ c1 ^ k0, n2 = __builtin_convertvector(p0 >> 32, vu) ^ c3 ^ k1;     \
+    c1 = __builtin_convertvector(p1, vu), c3 = __builtin_convertvector(p0, vu), c0 = n0, c2 = n2;                      \
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;                                                                              \
   }
 
 INLINE void philox_block(vw position, uint64_t key, uint64_t counter, vu w[4]) {
@@ -60,32 +60,36 @@ INLINE vf normal_block_f(vu w0, vu w1) {
   return root * turn;
 }
 
-#define RANDOM_LOOP(function, R, ...)                                                                        \
-  static void KV(function)(void *dst, const void *pa, const void *pb, const void *pc, long n, const void *context) { \
-    const uint64_t *a = pa, key = *(const uint64_t *)pb, counter = *(const uint64_t *)pc;                    \
-    R *d = dst;                                                                                              \
-    for (long i = 0; i < n; i += LANES) {                                                                    \
-      long m = n - i < LANES ? n - i : LANES;                                                                \
-      vw position = 0;                                                                                       \
-      if (m == LANES) memcpy(&position, a + i, sizeof position);                                             \
-      else memcpy(&position, a + i, (size_t)m * 8);                                                          \
-      vu w[4];                                                                                               \
-      philox_block(position, key, counter, w);                                                               \
-      __VA_ARGS__                                                                                            \
-      if (m == LANES) memcpy(d + i, &v, LANES * sizeof(R));                                                  \
-      else memcpy(d + i, &v, (size_t)m * sizeof(R));                                                         \
-    }                                                                                                        \
+#define RANDOM_LOOP(function, R, ...)                                                                                  \
+  static void KV(function)(void* dst, const void* pa, const void* pb, const void* pc, long n, const void* context) {   \
+    const uint64_t *a = pa, key = *(const uint64_t*)pb, counter = *(const uint64_t*)pc;                                \
+    R* d = dst;                                                                                                        \
+    for (long i = 0; i < n; i += LANES) {                                                                              \
+      long m = n - i < LANES ? n - i : LANES;                                                                          \
+      vw position = 0;                                                                                                 \
+      if (m == LANES)                                                                                                  \
+        memcpy(&position, a + i, sizeof position);                                                                     \
+      else                                                                                                             \
+        memcpy(&position, a + i, (size_t)m * 8);                                                                       \
+      vu w[4];                                                                                                         \
+      philox_block(position, key, counter, w);                                                                         \
+      __VA_ARGS__                                                                                                      \
+      if (m == LANES)                                                                                                  \
+        memcpy(d + i, &v, LANES * sizeof(R));                                                                          \
+      else                                                                                                             \
+        memcpy(d + i, &v, (size_t)m * sizeof(R));                                                                      \
+    }                                                                                                                  \
   }
 RANDOM_LOOP(uniform_f32, float, vf v = __builtin_convertvector((vi)(w[0] >> 8), vf) * 0x1p-24f;)
 RANDOM_LOOP(normal_f32, float, vf v = normal_block_f(w[0], w[1]);)
 RANDOM_LOOP(bits_i64, int64_t, vw v = __builtin_convertvector(w[0], vw);)
-RANDOM_LOOP(uniform_f64, double, double v[LANES]; for (int k = 0; k < LANES; k++) v[k] =
-                (double)(((uint64_t)w[1][k] << 32 | w[0][k]) >> 11) * 0x1p-53;)
-RANDOM_LOOP(normal_f64, double, double v[LANES]; for (int k = 0; k < LANES; k++) v[k] =
-                k < m ? kv_random_normal_f64(key, counter, a[i + k]) : 0;)
+RANDOM_LOOP(uniform_f64, double, double v[LANES];
+            for (int k = 0; k < LANES; k++) v[k] = (double)(((uint64_t)w[1][k] << 32 | w[0][k]) >> 11) * 0x1p-53;)
+RANDOM_LOOP(normal_f64, double, double v[LANES];
+            for (int k = 0; k < LANES; k++) v[k] = k < m ? kv_random_normal_f64(key, counter, a[i + k]) : 0;)
 
 LOOP(iota_i64) {
-  const int64_t first = *(const int64_t *)pa;
-  int64_t *d = restrict_dst;
+  const int64_t first = *(const int64_t*)pa;
+  int64_t* d = restrict_dst;
   for (long i = 0; i < n; i++) d[i] = first + i;
 }

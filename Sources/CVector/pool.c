@@ -25,15 +25,16 @@ static struct {
   _Alignas(128) _Atomic int sleepers;
   _Alignas(128) _Atomic long done;
   kv_task task;
-  void *context;
+  void* context;
+  _Atomic int threads;
 } job;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t started = PTHREAD_ONCE_INIT;
-static int available = 1;           // threads that exist, the caller included
-static _Atomic int in_use = 1;      // threads that jobs are split over
+static int available = 1;      // threads that exist, the caller included
+static _Atomic int in_use = 1; // threads that jobs are split over
 static _Thread_local bool inside = false;
-static char *scratch[MAX_THREADS];
+static char* scratch[MAX_THREADS];
 static size_t scratch_bytes = 0;
 
 static void pause_briefly(void) {
@@ -46,9 +47,9 @@ static void pause_briefly(void) {
 
 static void work(uint32_t epoch, int thread) {
   uint64_t tag = (uint64_t)(epoch & 0xffff) << 48;
-  int threads = atomic_load_explicit(&in_use, memory_order_relaxed);
+  int threads = atomic_load_explicit(&job.threads, memory_order_relaxed);
   for (int offset = 0; offset < threads; offset++) {
-    share_t *share = &shares[(thread + offset) % threads];
+    share_t* share = &shares[(thread + offset) % threads];
     for (;;) {
       uint64_t claim = atomic_load_explicit(&share->claim, memory_order_acquire);
       long next = (long)(claim >> 24 & 0xffffff), end = (long)(claim & 0xffffff);
@@ -64,7 +65,7 @@ static void work(uint32_t epoch, int thread) {
   }
 }
 
-static void *worker(void *argument) {
+static void* worker(void* argument) {
   int thread = (int)(intptr_t)argument;
   uint32_t seen = 0;
   inside = true;
@@ -84,7 +85,7 @@ static void *worker(void *argument) {
       }
     }
     seen = epoch;
-    if (thread < atomic_load_explicit(&in_use, memory_order_relaxed)) work(epoch, thread);
+    if (thread < atomic_load_explicit(&job.threads, memory_order_relaxed)) work(epoch, thread);
   }
   return NULL;
 }
@@ -93,7 +94,7 @@ static void start(void) {
   int count = 1;
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
-  const char *wish = getenv("KILN_NUM_THREADS");
+  const char* wish = getenv("KILN_NUM_THREADS");
   if (wish && atoi(wish) > 0) count = atoi(wish);
   if (count > MAX_THREADS) count = MAX_THREADS;
   kv_set_threads(count);
@@ -106,7 +107,7 @@ static bool grow_scratch(int threads, size_t bytes) {
   size_t size = larger ? bytes : scratch_bytes;
   for (int t = 0; size > 0 && t < threads; t++) {
     if (scratch[t] && !larger) continue;
-    char *memory = aligned_alloc(4096, size);
+    char* memory = aligned_alloc(4096, size);
     if (!memory) return false;
     free(scratch[t]);
     scratch[t] = memory;
@@ -126,7 +127,7 @@ void kv_set_threads(int count) {
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 8 << 20);
-    int failed = pthread_create(&handle, &attributes, worker, (void *)(intptr_t)available);
+    int failed = pthread_create(&handle, &attributes, worker, (void*)(intptr_t)available);
     pthread_attr_destroy(&attributes);
     if (failed) break;
     available++;
@@ -141,17 +142,20 @@ int kv_threads(void) {
   return atomic_load_explicit(&in_use, memory_order_relaxed);
 }
 
-static void run_inline(long tasks, kv_task task, void *context) {
+static void run_inline(long tasks, kv_task task, void* context) {
   for (long i = 0; i < tasks; i++) task(context, i, 0);
 }
 
-void kv_parallel(long tasks, kv_task task, void *context) {
+void kv_parallel(long tasks, kv_task task, void* context) {
   int threads = kv_threads();
   if (tasks <= 1 || threads == 1 || inside || tasks > MAX_TASKS || pthread_mutex_trylock(&lock) != 0) {
     run_inline(tasks, task, context);
     return;
   }
   inside = true;
+  // Again under the lock, which a change of the number takes too.
+  threads = atomic_load_explicit(&in_use, memory_order_relaxed);
+  atomic_store_explicit(&job.threads, threads, memory_order_relaxed);
   uint32_t epoch = atomic_load_explicit(&job.epoch, memory_order_relaxed) + 1;
   uint64_t tag = (uint64_t)(epoch & 0xffff) << 48;
   job.task = task;
@@ -178,7 +182,7 @@ void kv_parallel(long tasks, kv_task task, void *context) {
   pthread_mutex_unlock(&lock);
 }
 
-char *kv_scratch(int thread) { return scratch[thread]; }
+char* kv_scratch(int thread) { return scratch[thread]; }
 
 bool kv_reserve_scratch(size_t bytes) {
   kv_threads();

@@ -5,14 +5,14 @@
 #include "kv_steps.h"
 
 typedef struct {
-  const kv_pooling *s;
+  const kv_pooling* s;
   const void *a, *b;
-  void *y;
+  void* y;
 } pooling_job;
 
 // The taps of one window that lie inside x: first..<last along an axis.
 static void taps(int64_t out, int64_t stride, int64_t pad, int64_t dilation, int64_t kernel, int64_t size,
-                 int64_t *first, int64_t *last, int64_t *origin) {
+                 int64_t* first, int64_t* last, int64_t* origin) {
   int64_t start = out * stride - pad;
   *origin = start;
   *first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
@@ -21,85 +21,88 @@ static void taps(int64_t out, int64_t stride, int64_t pad, int64_t dilation, int
   if (*last < *first) *last = *first;
 }
 
-#define WINDOW                                                                                               \
-  int64_t y0, y1, oy, x0, x1, ox;                                                                            \
-  taps(i, s->stride_y, s->pad_top, s->dilation_y, s->kernel_height, s->height, &y0, &y1, &oy);               \
+#define WINDOW                                                                                                         \
+  int64_t y0, y1, oy, x0, x1, ox;                                                                                      \
+  taps(i, s->stride_y, s->pad_top, s->dilation_y, s->kernel_height, s->height, &y0, &y1, &oy);                         \
   taps(j, s->stride_x, s->pad_left, s->dilation_x, s->kernel_width, s->width, &x0, &x1, &ox);
 
 // The position of the window's maximum: NaN first, then the first of equals; -1 if every tap is outside.
-#define FIND_MAXIMUM(T)                                                                                      \
-  int64_t best = -1;                                                                                         \
-  T most = 0;                                                                                                \
-  for (int64_t ky = y0; ky < y1; ky++) {                                                                     \
-    for (int64_t kx = x0; kx < x1; kx++) {                                                                   \
-      int64_t at = (oy + ky * s->dilation_y) * s->width + ox + kx * s->dilation_x;                           \
-      T v = x[at];                                                                                           \
-      if (best < 0 || v > most || (v != v && most == most)) best = at, most = v;                             \
-    }                                                                                                        \
+#define FIND_MAXIMUM(T)                                                                                                \
+  int64_t best = -1;                                                                                                   \
+  T most = 0;                                                                                                          \
+  for (int64_t ky = y0; ky < y1; ky++) {                                                                               \
+    for (int64_t kx = x0; kx < x1; kx++) {                                                                             \
+      int64_t at = (oy + ky * s->dilation_y) * s->width + ox + kx * s->dilation_x;                                     \
+      T v = x[at];                                                                                                     \
+      if (best < 0 || v > most || (v != v && most == most)) best = at, most = v;                                       \
+    }                                                                                                                  \
   }
 
-#define POOLING(T, NOTHING)                                                                                  \
-  {                                                                                                          \
-    const int64_t plane = s->height * s->width, out_plane = s->out_height * s->out_width;                    \
-    bool gradient = s->kind == KV_POOL_MAX_GRADIENT || s->kind == KV_POOL_AVERAGE_GRADIENT;                  \
-    const T *x = (const T *)job->a + p * (s->kind == KV_POOL_AVERAGE_GRADIENT ? out_plane : plane);          \
-    const T *b = (const T *)job->b + (job->b ? p * (s->kind == KV_POOL_MAX_GRADIENT ? out_plane : plane) : 0); \
-    T *y = (T *)job->y + p * (gradient ? plane : out_plane);                                                 \
-    if (gradient) memset(y, 0, (size_t)plane * sizeof(T));                                                   \
-    for (int64_t i = 0; i < s->out_height; i++) {                                                            \
-      for (int64_t j = 0; j < s->out_width; j++) {                                                           \
-        WINDOW                                                                                               \
-        int64_t to = i * s->out_width + j;                                                                   \
-        switch (s->kind) {                                                                                   \
-          case KV_POOL_MAX: {                                                                                \
-            FIND_MAXIMUM(T)                                                                                  \
-            y[to] = best < 0 ? (T)NOTHING : most;                                                            \
-            break;                                                                                           \
-          }                                                                                                  \
-          case KV_POOL_MAX_GRADIENT: {                                                                       \
-            FIND_MAXIMUM(T)                                                                                  \
-            if (best >= 0) y[best] += b[to];                                                                 \
-            break;                                                                                           \
-          }                                                                                                  \
-          case KV_POOL_MAX_GATHER: {                                                                         \
-            FIND_MAXIMUM(T)                                                                                  \
-            y[to] = best < 0 ? 0 : b[best];                                                                  \
-            break;                                                                                           \
-          }                                                                                                  \
-          default: {                                                                                         \
-            int64_t count = s->count_padding ? s->kernel_height * s->kernel_width : (y1 - y0) * (x1 - x0);   \
-            if (count < 1) count = 1;                                                                        \
-            T sum = 0, share = gradient ? x[to] / (T)count : 0;                                              \
-            for (int64_t ky = y0; ky < y1; ky++) {                                                           \
-              for (int64_t kx = x0; kx < x1; kx++) {                                                         \
-                int64_t at = (oy + ky * s->dilation_y) * s->width + ox + kx * s->dilation_x;                 \
-                if (gradient) y[at] += share;                                                                \
-                else sum += x[at];                                                                           \
-              }                                                                                              \
-            }                                                                                                \
-            if (!gradient) y[to] = sum / (T)count;                                                           \
-          }                                                                                                  \
-        }                                                                                                    \
-      }                                                                                                      \
-    }                                                                                                        \
-    break;                                                                                                   \
+#define POOLING(T, NOTHING)                                                                                            \
+  {                                                                                                                    \
+    const int64_t plane = s->height * s->width, out_plane = s->out_height * s->out_width;                              \
+    bool gradient = s->kind == KV_POOL_MAX_GRADIENT || s->kind == KV_POOL_AVERAGE_GRADIENT;                            \
+    const T* x = (const T*)job->a + p * (s->kind == KV_POOL_AVERAGE_GRADIENT ? out_plane : plane);                     \
+    const T* b = (const T*)job->b + (job->b ? p * (s->kind == KV_POOL_MAX_GRADIENT ? out_plane : plane) : 0);          \
+    T* y = (T*)job->y + p * (gradient ? plane : out_plane);                                                            \
+    if (gradient) memset(y, 0, (size_t)plane * sizeof(T));                                                             \
+    for (int64_t i = 0; i < s->out_height; i++) {                                                                      \
+      for (int64_t j = 0; j < s->out_width; j++) {                                                                     \
+        WINDOW                                                                                                         \
+        int64_t to = i * s->out_width + j;                                                                             \
+        switch (s->kind) {                                                                                             \
+        case KV_POOL_MAX: {                                                                                            \
+          FIND_MAXIMUM(T)                                                                                              \
+          y[to] = best < 0 ? (T)NOTHING : most;                                                                        \
+          break;                                                                                                       \
+        }                                                                                                              \
+        case KV_POOL_MAX_GRADIENT: {                                                                                   \
+          FIND_MAXIMUM(T)                                                                                              \
+          if (best >= 0) y[best] += b[to];                                                                             \
+          break;                                                                                                       \
+        }                                                                                                              \
+        case KV_POOL_MAX_GATHER: {                                                                                     \
+          FIND_MAXIMUM(T)                                                                                              \
+          y[to] = best < 0 ? 0 : b[best];                                                                              \
+          break;                                                                                                       \
+        }                                                                                                              \
+        default: {                                                                                                     \
+          int64_t count = s->count_padding ? s->kernel_height * s->kernel_width : (y1 - y0) * (x1 - x0);               \
+          if (count < 1) count = 1;                                                                                    \
+          T sum = 0, share = gradient ? x[to] / (T)count : 0;                                                          \
+          for (int64_t ky = y0; ky < y1; ky++) {                                                                       \
+            for (int64_t kx = x0; kx < x1; kx++) {                                                                     \
+              int64_t at = (oy + ky * s->dilation_y) * s->width + ox + kx * s->dilation_x;                             \
+              if (gradient)                                                                                            \
+                y[at] += share;                                                                                        \
+              else                                                                                                     \
+                sum += x[at];                                                                                          \
+            }                                                                                                          \
+          }                                                                                                            \
+          if (!gradient) y[to] = sum / (T)count;                                                                       \
+        }                                                                                                              \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
+    break;                                                                                                             \
   }
-static void pooling_task(void *context, long p, int thread) {
-  const pooling_job *job = context;
-  const kv_pooling *s = job->s;
+static void pooling_task(void* context, long p, int thread) {
+  const pooling_job* job = context;
+  const kv_pooling* s = job->s;
   (void)thread;
   switch (s->dtype) {
-    case KV_F32: POOLING(float, -INFINITY)
-    case KV_F64: POOLING(double, -INFINITY)
-    case KV_I32: POOLING(int32_t, INT32_MIN)
-    case KV_I64: POOLING(int64_t, INT64_MIN)
-    default: POOLING(uint8_t, 0)
+  case KV_F32: POOLING(float, -INFINITY)
+  case KV_F64: POOLING(double, -INFINITY)
+  case KV_I32: POOLING(int32_t, INT32_MIN)
+  case KV_I64: POOLING(int64_t, INT64_MIN)
+  default: POOLING(uint8_t, 0)
   }
 }
 
-void kv_run_pooling(const kv_pooling *s, const void *a, const void *b, void *y) {
+void kv_run_pooling(const kv_pooling* s, const void* a, const void* b, void* y) {
   pooling_job job = {s, a, b, y};
-  double work = (double)s->planes * (double)(s->out_height * s->out_width) * (double)(s->kernel_height * s->kernel_width);
+  double work =
+      (double)s->planes * (double)(s->out_height * s->out_width) * (double)(s->kernel_height * s->kernel_width);
   if (work < 8192) {
     for (long p = 0; p < s->planes; p++) pooling_task(&job, p, 0);
   } else {

@@ -42,8 +42,8 @@ static uint64_t bits_of_double(double value) {
 
 // log(n * 2^-24) for n in 1...2^24.
 static float log_fraction_f32(uint32_t n) {
-  static const float p[10] = {0x1.555556p-2f, -0x1.ffffd4p-3f, 0x1.9999c4p-3f, -0x1.556398p-3f, 0x1.249912p-3f,
-                              -0x1.fcf6eap-4f, 0x1.c30c28p-4f, -0x1.b9ec1ap-4f, 0x1.b7f842p-4f, -0x1.f87a94p-5f};
+  static const float p[10] = {0x1.555556p-2f,  -0x1.ffffd4p-3f, 0x1.9999c4p-3f,  -0x1.556398p-3f, 0x1.249912p-3f,
+                              -0x1.fcf6eap-4f, 0x1.c30c28p-4f,  -0x1.b9ec1ap-4f, 0x1.b7f842p-4f,  -0x1.f87a94p-5f};
   uint32_t i = bits_of((float)n) - 0x3f3504f3u;
   float e = (float)(((int32_t)i >> 23) - 24);
   float t = float_of((i & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
@@ -80,10 +80,11 @@ static float cosine_turn_f32(uint32_t n) {
 
 static double log_fraction_f64(uint64_t n) {
   static const double p[20] = {
-      0x1.5555555555568p-2,  -0x1.fffffffffff1ep-3, 0x1.99999999952c5p-3,  -0x1.5555555561d14p-3, 0x1.249249274021ep-3,
-      -0x1.fffffffa2cf33p-4, 0x1.c71c703bcdee3p-4,  -0x1.99999970eeb05p-4, 0x1.745d56830b39ep-4,  -0x1.555596995141ep-4,
-      0x1.3b0dbc8a59fe6p-4,  -0x1.24874fea08445p-4, 0x1.11650aa46afcfp-4,  -0x1.00e19c73dd7cfp-4, 0x1.dd075587c70e4p-5,
-      -0x1.b3c7556357e5fp-5, 0x1.b9015b5e8629cp-5,  -0x1.0105aa9a82780p-4, 0x1.d98535489595ap-5,  -0x1.99672028fd78fp-6};
+      0x1.5555555555568p-2, -0x1.fffffffffff1ep-3, 0x1.99999999952c5p-3, -0x1.5555555561d14p-3,
+      0x1.249249274021ep-3, -0x1.fffffffa2cf33p-4, 0x1.c71c703bcdee3p-4, -0x1.99999970eeb05p-4,
+      0x1.745d56830b39ep-4, -0x1.555596995141ep-4, 0x1.3b0dbc8a59fe6p-4, -0x1.24874fea08445p-4,
+      0x1.11650aa46afcfp-4, -0x1.00e19c73dd7cfp-4, 0x1.dd075587c70e4p-5, -0x1.b3c7556357e5fp-5,
+      0x1.b9015b5e8629cp-5, -0x1.0105aa9a82780p-4, 0x1.d98535489595ap-5, -0x1.99672028fd78fp-6};
   uint64_t i = bits_of_double((double)n) - 0x3fe6a09e667f3bcdu;
   double e = (double)(((int64_t)i >> 52) - 53);
   double t = double_of((i & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu) - 1.0;
@@ -95,12 +96,12 @@ static double log_fraction_f64(uint64_t n) {
 }
 
 static double cosine_turn_f64(uint64_t n) {
-  static const double cp[8] = {-0x1.3bd3cc9be45dep+4, 0x1.03c1f081b5ac4p+6, -0x1.55d3c7e3cbff7p+6,
+  static const double cp[8] = {-0x1.3bd3cc9be45dep+4, 0x1.03c1f081b5ac4p+6,  -0x1.55d3c7e3cbff7p+6,
                                0x1.e1f506891ae96p+5,  -0x1.a6d1f2a086e24p+4, 0x1.f9d38708961b6p+2,
                                -0x1.b6de8ba985a99p+0, 0x1.1e74660e92d25p-2};
-  static const double sp[8] = {0x1.921fb54442d18p+2, -0x1.4abbce625be53p+5, 0x1.466bc6775aad9p+6,
-                               -0x1.32d2cce62ac24p+6, 0x1.50783485cc006p+5, -0x1.e3074b502de1fp+3,
-                               0x1.e8eed159ae936p+1, -0x1.6c5b93983c0b1p-1};
+  static const double sp[8] = {0x1.921fb54442d18p+2,  -0x1.4abbce625be53p+5, 0x1.466bc6775aad9p+6,
+                               -0x1.32d2cce62ac24p+6, 0x1.50783485cc006p+5,  -0x1.e3074b502de1fp+3,
+                               0x1.e8eed159ae936p+1,  -0x1.6c5b93983c0b1p-1};
   uint64_t quarter = (n + (1ull << 50)) >> 51;
   double f = (double)((int64_t)n - (int64_t)(quarter << 51)) * 0x1p-53, z = f * f;
   double c = cp[7], s = sp[7];

@@ -8,7 +8,7 @@ INLINE double lanes_sum(vf v) {
 INLINE double lanes_sum_d(vd d) { return ((d[0] + d[4]) + (d[2] + d[6])) + ((d[1] + d[5]) + (d[3] + d[7])); }
 
 // At most 2048 elements: each of 64 float lanes adds up 32 at most, then everything goes on in double.
-static double KV(sum_short)(const float *x, long n) {
+static double KV(sum_short)(const float* x, long n) {
   vf s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   long i = 0;
   for (; i + 64 <= n; i += 64) {
@@ -21,16 +21,16 @@ static double KV(sum_short)(const float *x, long n) {
   if (i < n) s1 += load_part_f(x + i, n - i);
   return lanes_sum((s0 + s1) + (s2 + s3));
 }
-static double KV(sum_f32)(const float *x, long n) {
+static double KV(sum_f32)(const float* x, long n) {
   double total = 0;
   for (long i = 0; i < n; i += 2048) total += KV(sum_short)(x + i, n - i < 2048 ? n - i : 2048);
   return total;
 }
-static double KV(sum_f64)(const double *x, long n) {
+static double KV(sum_f64)(const double* x, long n) {
   double total = 0;
   for (long j = 0; j < n; j += 2048) {
     long m = n - j < 2048 ? n - j : 2048, i = 0;
-    const double *p = x + j;
+    const double* p = x + j;
     vd s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (; i + 32 <= m; i += 32) {
       s0 += load_d(p + i);
@@ -44,7 +44,7 @@ static double KV(sum_f64)(const double *x, long n) {
   }
   return total;
 }
-static double KV(product_f32)(const float *x, long n) {
+static double KV(product_f32)(const float* x, long n) {
   vd s0 = 1;
   long i = 0;
   for (; i + 8 <= n; i += 8) {
@@ -56,7 +56,7 @@ static double KV(product_f32)(const float *x, long n) {
   for (; i < n; i++) p *= x[i];
   return p;
 }
-static double KV(product_f64)(const double *x, long n) {
+static double KV(product_f64)(const double* x, long n) {
   vd s0 = 1;
   long i = 0;
   for (; i + 8 <= n; i += 8) s0 *= load_d(x + i);
@@ -64,35 +64,24 @@ static double KV(product_f64)(const double *x, long n) {
   for (; i < n; i++) p *= x[i];
   return p;
 }
-#define EXTREME(name, T, V, LOAD, WIDTH, OPERATOR, start)                                                    \
-  static T KV(name)(const T *x, long n) {                                                                    \
-    V m0 = start, m1 = start;                                                                                \
-    long i = 0;                                                                                              \
-    for (; i + 2 * WIDTH <= n; i += 2 * WIDTH) {                                                             \
-      V a = LOAD(x + i), b = LOAD(x + i + WIDTH);                                                            \
-      m0 = ((a OPERATOR m0) | (a != a)) ? a : m0;                                                              \
-      m1 = ((b OPERATOR m1) | (b != b)) ? b : m1;                                                              \
-    }                                                                                                        \
-    m0 = ((m1 OPERATOR m0) | (m1 != m1)) ? m1 : m0;                                                            \
-    T m = start;                                                                                             \
-    if (i > 0) {                                                                                             \
-      for (int k = 0; k < WIDTH; k++) m = (m0[k] OPERATOR m) || m0[k] != m0[k] ? m0[k] : m;                  \
-    }                                                                                                        \
-    for (; i < n; i++) m = (x[i] OPERATOR m) || x[i] != x[i] ? x[i] : m;                                     \
-    return m;                                                                                                \
+#define EXTREME(name, T, V, LOAD, WIDTH, OPERATOR, start)                                                              \
+  static T KV(name)(const T* x, long n) {                                                                              \
+    V m0 = start, m1 = start;                                                                                          \
+    long i = 0;                                                                                                        \
+    for (; i + 2 * WIDTH <= n; i += 2 * WIDTH) {                                                                       \
+      V a = LOAD(x + i), b = LOAD(x + i + WIDTH);                                                                      \
+      m0 = ((a OPERATOR m0) | (a != a)) ? a : m0;                                                                      \
+      m1 = ((b OPERATOR m1) | (b != b)) ? b : m1;                                                                      \
+    }                                                                                                                  \
+    m0 = ((m1 OPERATOR m0) | (m1 != m1)) ? m1 : m0;                                                                    \
+    T m = start;                                                                                                       \
+    if (i > 0) {                                                                                                       \
+      for (int k = 0; k < WIDTH; k++) m = (m0[k] OPERATOR m) || m0[k] != m0[k] ? m0[k] : m;                            \
+    }                                                                                                                  \
+    for (; i < n; i++) m = (x[i] OPERATOR m) || x[i] != x[i] ? x[i] : m;                                               \
+    return m;                                                                                                          \
   }
 EXTREME(max_f32, float, vf, load_f, 16, >, -INFINITY)
 EXTREME(min_f32, float, vf, load_f, 16, <, INFINITY)
 EXTREME(max_f64, double, vd, load_d, 8, >, -INFINITY)
 EXTREME(min_f64, double, vd, load_d, 8, <, INFINITY)
-
-static int64_t KV(sum_i32)(const int32_t *x, long n) {
-  uint64_t s = 0;
-  for (long i = 0; i < n; i++) s += (uint64_t)(int64_t)x[i];
-  return (int64_t)s;
-}
-static int64_t KV(sum_u8)(const uint8_t *x, long n) {
-  uint64_t s = 0;
-  for (long i = 0; i < n; i++) s += x[i];
-  return (int64_t)s;
-}

@@ -1,7 +1,7 @@
 // Fused row operations on float32: max, exp and sum of a row in registers and L1.
 
 // y = exp(x - shift), and the sum of y.
-static double KV(exp_row)(const float *x, float shift, float *y, long n) {
+static double KV(exp_row)(const float* x, float shift, float* y, long n) {
   vf s0 = 0;
   double total = 0;
   long i = 0;
@@ -23,13 +23,13 @@ static double KV(exp_row)(const float *x, float shift, float *y, long n) {
   }
   return total;
 }
-static void KV(softmax_f32)(const float *x, float *y, long n) {
+static void KV(softmax_f32)(const float* x, float* y, long n) {
   float s = (float)KV(exp_row)(x, KV(max_f32)(x, n), y, n);
   long i = 0;
   for (; i + 16 <= n; i += 16) store_f(y + i, load_f(y + i) / s);
   for (; i < n; i++) y[i] /= s;
 }
-static void KV(log_softmax_f32)(const float *x, float *y, long n) {
+static void KV(log_softmax_f32)(const float* x, float* y, long n) {
   float m = KV(max_f32)(x, n);
   float s = (float)log(KV(exp_row)(x, m, NULL, n));
   long i = 0;
@@ -37,7 +37,7 @@ static void KV(log_softmax_f32)(const float *x, float *y, long n) {
   for (; i < n; i++) y[i] = x[i] - m - s;
 }
 // Sum of (x - mean)^2.
-static double KV(square_sum)(const float *x, float mean, long n) {
+static double KV(square_sum)(const float* x, float mean, long n) {
   double total = 0;
   long i = 0;
   while (i + 16 <= n) {
@@ -52,7 +52,7 @@ static double KV(square_sum)(const float *x, float mean, long n) {
   for (; i < n; i++) total += ((double)x[i] - mean) * ((double)x[i] - mean);
   return total;
 }
-static void KV(layer_norm_f32)(const float *x, const float *scale, const float *shift, float *y, long n,
+static void KV(layer_norm_f32)(const float* x, const float* scale, const float* shift, float* y, long n,
                                double epsilon) {
   float mean = (float)(KV(sum_f32)(x, n) / n);
   float r = (float)(1 / sqrt(KV(square_sum)(x, mean, n) / n + epsilon));
@@ -65,17 +65,17 @@ static void KV(layer_norm_f32)(const float *x, const float *scale, const float *
     store_part_f(y + i, v, n - i);
   }
 }
-static void KV(rms_norm_f32)(const float *x, const float *scale, float *y, long n, double epsilon) {
+static void KV(rms_norm_f32)(const float* x, const float* scale, float* y, long n, double epsilon) {
   float r = (float)(1 / sqrt(KV(square_sum)(x, 0, n) / n + epsilon));
   long i = 0;
   for (; i + 16 <= n; i += 16) store_f(y + i, load_f(x + i) * r * load_f(scale + i));
   for (; i < n; i++) y[i] = x[i] * r * scale[i];
 }
-static float KV(cross_entropy_f32)(const float *x, long n, long label) {
+static float KV(cross_entropy_f32)(const float* x, long n, long label) {
   float m = KV(max_f32)(x, n);
   return (float)(log(KV(exp_row)(x, m, NULL, n)) + ((double)m - x[label]));
 }
-static void KV(cross_entropy_gradient_f32)(const float *x, long n, long label, float g, float *y) {
+static void KV(cross_entropy_gradient_f32)(const float* x, long n, long label, float g, float* y) {
   KV(softmax_f32)(x, y, n);
   y[label] -= 1;
   long i = 0;

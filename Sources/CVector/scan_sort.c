@@ -5,41 +5,41 @@
 #include "kv_steps.h"
 
 typedef struct {
-  const kv_scan *s;
-  const void *x;
-  void *y;
+  const kv_scan* s;
+  const void* x;
+  void* y;
 } scan_job;
 
 // Floats carry a wider accumulator; integers wrap.
-#define SCAN(T, A)                                                                                           \
-  {                                                                                                          \
-    const T *x = (const T *)job->x + outer * n * inner;                                                      \
-    T *y = (T *)job->y + outer * n * inner;                                                                  \
-    for (int64_t i = 0; i < inner; i++) {                                                                    \
-      A carry = s->product ? 1 : 0;                                                                          \
-      for (int64_t j = 0; j < n; j++) {                                                                      \
-        int64_t at = (s->reverse ? n - 1 - j : j) * inner + i;                                               \
-        carry = s->product ? carry * (A)x[at] : carry + (A)x[at];                                            \
-        y[at] = (T)carry;                                                                                    \
-      }                                                                                                      \
-    }                                                                                                        \
-    break;                                                                                                   \
+#define SCAN(T, A)                                                                                                     \
+  {                                                                                                                    \
+    const T* x = (const T*)job->x + outer * n * inner;                                                                 \
+    T* y = (T*)job->y + outer * n * inner;                                                                             \
+    for (int64_t i = 0; i < inner; i++) {                                                                              \
+      A carry = s->product ? 1 : 0;                                                                                    \
+      for (int64_t j = 0; j < n; j++) {                                                                                \
+        int64_t at = (s->reverse ? n - 1 - j : j) * inner + i;                                                         \
+        carry = s->product ? carry * (A)x[at] : carry + (A)x[at];                                                      \
+        y[at] = (T)carry;                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
+    break;                                                                                                             \
   }
-static void scan_task(void *context, long outer, int thread) {
-  const scan_job *job = context;
-  const kv_scan *s = job->s;
+static void scan_task(void* context, long outer, int thread) {
+  const scan_job* job = context;
+  const kv_scan* s = job->s;
   const int64_t n = s->length, inner = s->inner;
   (void)thread;
   switch (s->dtype) {
-    case KV_F32: SCAN(float, double)
-    case KV_F64: SCAN(double, double)
-    case KV_I32: SCAN(int32_t, uint32_t)
-    case KV_I64: SCAN(int64_t, uint64_t)
-    default: SCAN(uint8_t, uint32_t)
+  case KV_F32: SCAN(float, double)
+  case KV_F64: SCAN(double, double)
+  case KV_I32: SCAN(int32_t, uint32_t)
+  case KV_I64: SCAN(int64_t, uint64_t)
+  default: SCAN(uint8_t, uint32_t)
   }
 }
 
-void kv_run_scan(const kv_scan *s, const void *x, void *y) {
+void kv_run_scan(const kv_scan* s, const void* x, void* y) {
   scan_job job = {s, x, y};
   if (s->outer * s->length * s->inner < 16384) {
     for (long i = 0; i < s->outer; i++) scan_task(&job, i, 0);
@@ -49,64 +49,64 @@ void kv_run_scan(const kv_scan *s, const void *x, void *y) {
 }
 
 typedef struct {
-  const kv_argsort *s;
-  const void *x;
-  int64_t *order;
+  const kv_argsort* s;
+  const void* x;
+  int64_t* order;
 } sort_job;
 
-int64_t kv_argsort_scratch(const kv_argsort *s) { return s->columns * 8 + 64; }
+int64_t kv_argsort_scratch(const kv_argsort* s) { return s->columns * 8 + 64; }
 
 // A bottom-up merge sort of positions; equal elements keep their order. NaN is the greatest value.
 #define LESS_F(a, b) (isnan(a) ? 0 : (isnan(b) ? 1 : (a) < (b)))
 #define LESS_I(a, b) ((a) < (b))
-#define SORT(T, LESS)                                                                                        \
-  {                                                                                                          \
-    const T *x = (const T *)job->x + row * n;                                                                \
-    for (int64_t i = 0; i < n; i++) order[i] = i;                                                            \
-    for (int64_t start = 0; start < n; start += 16) {                                                        \
-      int64_t end = start + 16 < n ? start + 16 : n;                                                         \
-      for (int64_t i = start + 1; i < end; i++) {                                                            \
-        int64_t at = order[i], j = i;                                                                        \
-        while (j > start && (s->descending ? LESS(x[order[j - 1]], x[at]) : LESS(x[at], x[order[j - 1]]))) { \
-          order[j] = order[j - 1];                                                                           \
-          j--;                                                                                               \
-        }                                                                                                    \
-        order[j] = at;                                                                                       \
-      }                                                                                                      \
-    }                                                                                                        \
-    int64_t *from = order, *to = spare;                                                                      \
-    for (int64_t width = 16; width < n; width *= 2) {                                                        \
-      for (int64_t start = 0; start < n; start += 2 * width) {                                               \
-        int64_t middle = start + width < n ? start + width : n, end = start + 2 * width < n ? start + 2 * width : n; \
-        int64_t i = start, j = middle, k = start;                                                            \
-        while (i < middle && j < end) {                                                                      \
-          bool right = s->descending ? LESS(x[from[i]], x[from[j]]) : LESS(x[from[j]], x[from[i]]);          \
-          to[k++] = right ? from[j++] : from[i++];                                                           \
-        }                                                                                                    \
-        while (i < middle) to[k++] = from[i++];                                                              \
-        while (j < end) to[k++] = from[j++];                                                                 \
-      }                                                                                                      \
-      int64_t *swap = from;                                                                                  \
-      from = to, to = swap;                                                                                  \
-    }                                                                                                        \
-    if (from != order) memcpy(order, from, (size_t)n * 8);                                                   \
-    break;                                                                                                   \
+#define SORT(T, LESS)                                                                                                  \
+  {                                                                                                                    \
+    const T* x = (const T*)job->x + row * n;                                                                           \
+    for (int64_t i = 0; i < n; i++) order[i] = i;                                                                      \
+    for (int64_t start = 0; start < n; start += 16) {                                                                  \
+      int64_t end = start + 16 < n ? start + 16 : n;                                                                   \
+      for (int64_t i = start + 1; i < end; i++) {                                                                      \
+        int64_t at = order[i], j = i;                                                                                  \
+        while (j > start && (s->descending ? LESS(x[order[j - 1]], x[at]) : LESS(x[at], x[order[j - 1]]))) {           \
+          order[j] = order[j - 1];                                                                                     \
+          j--;                                                                                                         \
+        }                                                                                                              \
+        order[j] = at;                                                                                                 \
+      }                                                                                                                \
+    }                                                                                                                  \
+    int64_t *from = order, *to = spare;                                                                                \
+    for (int64_t width = 16; width < n; width *= 2) {                                                                  \
+      for (int64_t start = 0; start < n; start += 2 * width) {                                                         \
+        int64_t middle = start + width < n ? start + width : n, end = start + 2 * width < n ? start + 2 * width : n;   \
+        int64_t i = start, j = middle, k = start;                                                                      \
+        while (i < middle && j < end) {                                                                                \
+          bool right = s->descending ? LESS(x[from[i]], x[from[j]]) : LESS(x[from[j]], x[from[i]]);                    \
+          to[k++] = right ? from[j++] : from[i++];                                                                     \
+        }                                                                                                              \
+        while (i < middle) to[k++] = from[i++];                                                                        \
+        while (j < end) to[k++] = from[j++];                                                                           \
+      }                                                                                                                \
+      int64_t* swap = from;                                                                                            \
+      from = to, to = swap;                                                                                            \
+    }                                                                                                                  \
+    if (from != order) memcpy(order, from, (size_t)n * 8);                                                             \
+    break;                                                                                                             \
   }
-static void sort_task(void *context, long row, int thread) {
-  const sort_job *job = context;
-  const kv_argsort *s = job->s;
+static void sort_task(void* context, long row, int thread) {
+  const sort_job* job = context;
+  const kv_argsort* s = job->s;
   const int64_t n = s->columns;
-  int64_t *order = job->order + row * n, *spare = (int64_t *)kv_scratch(thread);
+  int64_t *order = job->order + row * n, *spare = (int64_t*)kv_scratch(thread);
   switch (s->dtype) {
-    case KV_F32: SORT(float, LESS_F)
-    case KV_F64: SORT(double, LESS_F)
-    case KV_I32: SORT(int32_t, LESS_I)
-    case KV_I64: SORT(int64_t, LESS_I)
-    default: SORT(uint8_t, LESS_I)
+  case KV_F32: SORT(float, LESS_F)
+  case KV_F64: SORT(double, LESS_F)
+  case KV_I32: SORT(int32_t, LESS_I)
+  case KV_I64: SORT(int64_t, LESS_I)
+  default: SORT(uint8_t, LESS_I)
   }
 }
 
-void kv_run_argsort(const kv_argsort *s, const void *x, int64_t *order) {
+void kv_run_argsort(const kv_argsort* s, const void* x, int64_t* order) {
   sort_job job = {s, x, order};
   if (s->rows * s->columns < 2048) {
     for (long i = 0; i < s->rows; i++) sort_task(&job, i, 0);

@@ -12,7 +12,7 @@ INLINE vf exp_reduced(vf r) {
 }
 
 // x = n ln(2) + r; n as float, r in two steps so that nothing is lost.
-INLINE vf exp_reduce(vf x, vf *n) {
+INLINE vf exp_reduce(vf x, vf* n) {
   // Adding 1.5 * 2^23 rounds to the nearest integer.
   vf k = madd(x, splat_f(0x1.715476p+0f), splat_f(0x1.8p23f)) - 0x1.8p23f;
   *n = k;
@@ -74,7 +74,7 @@ INLINE vf log_parts(vf t, vf e) {
 }
 
 // x in (0, infinity) without denormals: t = m - 1 and e.
-INLINE vf log_split(vf x, vf *e) {
+INLINE vf log_split(vf x, vf* e) {
   vi i = as_i(x) - 0x3f3504f3;
   *e = __builtin_convertvector(i >> 23, vf);
   return as_f((i & 0x007fffff) + 0x3f3504f3) - 1.0f;

@@ -22,32 +22,39 @@ typedef int64_t vl __attribute__((ext_vector_type(8)));
 typedef uint64_t vq __attribute__((ext_vector_type(8)));
 typedef uint8_t vb8 __attribute__((ext_vector_type(8)));
 
-INLINE vf load_f(const float *p) {
+INLINE vf load_f(const float* p) {
   vf v;
   memcpy(&v, p, sizeof v);
   return v;
 }
-INLINE void store_f(float *p, vf v) { memcpy(p, &v, sizeof v); }
-INLINE vd load_d(const double *p) {
+INLINE void store_f(float* p, vf v) { memcpy(p, &v, sizeof v); }
+INLINE vd load_d(const double* p) {
   vd v;
   memcpy(&v, p, sizeof v);
   return v;
 }
-INLINE void store_d(double *p, vd v) { memcpy(p, &v, sizeof v); }
+INLINE void store_d(double* p, vd v) { memcpy(p, &v, sizeof v); }
 
-// The first n < 16 lanes; the others are 0.
-INLINE vf load_part_f(const float *p, long n) {
+// The first n lanes of a vector; the others are 0.
+#if KV_HAS_MASKS
+INLINE vf load_part_f(const float* p, long n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+INLINE void store_part_f(float* p, vf v, long n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
+INLINE vd load_part_d(const double* p, long n) { return (vd)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
+INLINE void store_part_d(double* p, vd v, long n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v); }
+#else
+INLINE vf load_part_f(const float* p, long n) {
   vf v = 0;
   memcpy(&v, p, (size_t)n * 4);
   return v;
 }
-INLINE void store_part_f(float *p, vf v, long n) { memcpy(p, &v, (size_t)n * 4); }
-INLINE vd load_part_d(const double *p, long n) {
+INLINE void store_part_f(float* p, vf v, long n) { memcpy(p, &v, (size_t)n * 4); }
+INLINE vd load_part_d(const double* p, long n) {
   vd v = 0;
   memcpy(&v, p, (size_t)n * 8);
   return v;
 }
-INLINE void store_part_d(double *p, vd v, long n) { memcpy(p, &v, (size_t)n * 8); }
+INLINE void store_part_d(double* p, vd v, long n) { memcpy(p, &v, (size_t)n * 8); }
+#endif
 
 INLINE vf splat_f(float x) { return (vf)x; }
 INLINE vd splat_d(double x) { return (vd)x; }

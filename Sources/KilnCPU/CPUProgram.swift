@@ -52,7 +52,8 @@ final class SlotTable {
 
 /// A program whose every step has been lowered to C structures. A run binds addresses and walks the steps; it
 /// allocates nothing.
-final class CPUProgram: CompiledProgram, @unchecked Sendable {  // C structures, written once; runs hold the driver's lock
+/// `@unchecked`: C structures, written once; runs hold the driver's lock.
+final class CPUProgram: CompiledProgram, @unchecked Sendable {
   let program: Program
   let scratchBytes: Int
   var launches: Int { steps.count }

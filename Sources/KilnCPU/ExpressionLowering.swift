@@ -219,7 +219,8 @@ struct ExpressionLowering {
     for (output, value) in zip(space.outputs, outputValues) {
       let (slot, offset) = slots.elements(output)
       operands.append(
-        kv_operand(slot: slot, size: Int32(output.dtype.size), offset: offset, strides: memory.integers(output.strides)))
+        kv_operand(slot: slot, size: Int32(output.dtype.size), offset: offset, strides: memory.integers(output.strides))
+      )
       // A row of one element is stored as a dense one.
       let access = access(output.strides) == KV_STRIDED ? KV_STRIDED : KV_DIRECT
       let isMade = !values[value].isPointer && ops.contains { $0.dst == Int32(value) }
@@ -282,7 +283,8 @@ struct ExpressionLowering {
     }
 
     // Registers and the memory streamed past them share three quarters of a 32 KB cache.
-    let streamed = loads.filter { $0.access == KV_DIRECT }.map { values[Int($0.value)].dtype.size }.reduce(0, +)
+    let streamed =
+      loads.filter { $0.access == KV_DIRECT }.map { values[Int($0.value)].dtype.size }.reduce(0, +)
       + stores.map { Int($0.size) }.reduce(0, +)
     let perElement = max(1, sizes.reduce(0, +) + streamed)
     let block = min(4096, max(256, 24576 / perElement / 64 * 64))

@@ -43,8 +43,13 @@ final class MatmulRun: CPUStep {
   init(_ matmul: MatmulStep, _ slots: SlotTable) throws {
     let (m, n, k) = (matmul.m, matmul.n, matmul.k)
     var (lhs, rhs) = (matmul.lhs, matmul.rhs)
-    if !MatmulRun.isReadable(lhs, m, k) { lhs = try MatmulRun.copy(lhs, matmul.batch + [m, k], slots, &copies) }
-    if !MatmulRun.isReadable(rhs, k, n) { rhs = try MatmulRun.copy(rhs, matmul.batch + [k, n], slots, &copies) }
+    // Over nothing the operands are not read at all.
+    if k > 0 && !MatmulRun.isReadable(lhs, m, k) {
+      lhs = try MatmulRun.copy(lhs, matmul.batch + [m, k], slots, &copies)
+    }
+    if k > 0 && !MatmulRun.isReadable(rhs, k, n) {
+      rhs = try MatmulRun.copy(rhs, matmul.batch + [k, n], slots, &copies)
+    }
 
     let batchCount = matmul.batch.reduce(1, *)
     // Tiles cover whole rows where rows are short, so that the epilogue runs over several at once.
@@ -55,9 +60,7 @@ final class MatmulRun: CPUStep {
 
     step = kv_matmul()
     step.dtype = matmul.dtype.kv
-    let isSmall = matmul.dtype == .float32 && MatmulRun.isSmall(m: m, n: n, k: k)
-    if matmul.dtype.isFloat && !isSmall && k > 0 { step.blas = try OpenBLAS.functions() }
-    step.small = isSmall
+    if matmul.dtype.isFloat && k > 0 { step.blas = try OpenBLAS.functions() }
     step.batch_rank = Int32(matmul.batch.count)
     step.batch = memory.integers(matmul.batch)
     step.batch_count = Int64(batchCount)
@@ -75,11 +78,6 @@ final class MatmulRun: CPUStep {
   func run(_ binding: UnsafePointer<kv_binding>) throws {
     for copy in copies { try copy.run(binding) }
     kv_run_matmul(&step, binding)
-  }
-
-  /// Where OpenBLAS's packing and dispatch cost more than the product.
-  private static func isSmall(m: Int, n: Int, k: Int) -> Bool {
-    m == 1 || n == 1 || m * n * k <= 8192
   }
 
   /// Sizes of the tiles that threads share out; from the shape alone, so that bits do not depend on the threads.
@@ -171,7 +169,8 @@ final class ConvolutionRun: CPUStep {
     step.epilogue = finish.expression
     step.batch_chunks = kv_convolution_batch_chunks(&step)
     if step.batch_chunks > 1 {
-      step.partial_slot = try slots.own(byteCount: Int(step.batch_chunks) * c.filterShape.count * convolution.dtype.size)
+      step.partial_slot = try slots.own(
+        byteCount: Int(step.batch_chunks) * c.filterShape.count * convolution.dtype.size)
     }
     scratchBytes = Int(kv_convolution_scratch(&step))
   }

@@ -12,8 +12,9 @@ public enum OpenBLAS {
 
   static var summary: String {
     do {
-      let library = try open()
-      return "OpenBLAS \(String(cString: library.core)) (\(String(cString: library.path)))"
+      let (actual, expected) = try cores()
+      let isOther = !expected.isEmpty && actual.lowercased() != expected.lowercased()
+      return "OpenBLAS for \(actual)" + (isOther ? " (OPENBLAS_CORETYPE; this CPU's own is \(expected))" : "")
     } catch {
       return "no OpenBLAS"
     }
@@ -28,7 +29,8 @@ public enum OpenBLAS {
     let library = kiln_openblas_open().pointee
     if let error = library.error {
       throw DeviceError.unavailable(
-        device: "cpu", reason: "matmul and convolution need OpenBLAS, which could not be opened: \(String(cString: error))",
+        device: "cpu",
+        reason: "matmul and convolution need OpenBLAS, which could not be opened: \(String(cString: error))",
         fix: "install it (apt-get install libopenblas0-pthread, or libopenblas-dev), or set KILN_OPENBLAS to its path")
     }
     return library

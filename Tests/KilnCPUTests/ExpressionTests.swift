@@ -96,7 +96,8 @@ import Testing
     for (i, values) in actual.enumerated() {
       let column = expected.map { $0[i] }
       guard Self.isHeld(column) else { continue }
-      #expect(same(values.values, column), "output \(i) of \(expression.instructions) \(expression.dtypes) over \(dims)")
+      #expect(
+        same(values.values, column), "output \(i) of \(expression.instructions) \(expression.dtypes) over \(dims)")
     }
   }
 
@@ -133,7 +134,8 @@ import Testing
     let zero = ElementwiseStep(
       dims: [16], operands: [Operand(slot: .input(0), dtype: .float32, offset: 0, strides: [0])], expression: e,
       outputs: [Operand(output: 0, .float32, [16])])
-    let step = ElementwiseStep(dims: [2, 3], operands: [Operand(0, .float32, [2, 3])], expression: e, outputs: [target])
+    let step = ElementwiseStep(
+      dims: [2, 3], operands: [Operand(0, .float32, [2, 3])], expression: e, outputs: [target])
     let result = try run(
       [.elementwise(zero), .elementwise(step)], inputs: [values], outputs: [.init(dtype: .float32, shape: [16])])
     #expect(result[0].values == [0, 0, 0, 1, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 0])

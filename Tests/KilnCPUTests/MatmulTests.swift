@@ -69,7 +69,8 @@ import Testing
     }
   }
 
-  @Test(arguments: sizes.indices, [DType.float32, .float64]) func multipliesEveryLayout(size: Int, dtype: DType) throws {
+  @Test(arguments: sizes.indices, [DType.float32, .float64]) func multipliesEveryLayout(size: Int, dtype: DType) throws
+  {
     for (lhsT, rhsT) in [(false, false), (false, true), (true, false), (true, true)] {
       for kind in 0...2 { try Self.check(Self.sizes[size], dtype, batch: [], lhsT: lhsT, rhsT: rhsT, epilogue: kind) }
     }

@@ -6,35 +6,27 @@
 
 typedef struct {
   // Of n >= 0 elements; fixed order by n alone. Sums and products of float32 carry double between blocks.
-  double (*sum_f32)(const float *x, long n);
-  double (*sum_f64)(const double *x, long n);
-  double (*product_f32)(const float *x, long n);
-  double (*product_f64)(const double *x, long n);
+  double (*sum_f32)(const float* x, long n);
+  double (*sum_f64)(const double* x, long n);
+  double (*product_f32)(const float* x, long n);
+  double (*product_f64)(const double* x, long n);
   // NaN if there is one; of nothing -infinity and +infinity.
-  float (*max_f32)(const float *x, long n);
-  float (*min_f32)(const float *x, long n);
-  double (*max_f64)(const double *x, long n);
-  double (*min_f64)(const double *x, long n);
-  int64_t (*sum_i32)(const int32_t *x, long n);
-  int64_t (*sum_u8)(const uint8_t *x, long n);
+  float (*max_f32)(const float* x, long n);
+  float (*min_f32)(const float* x, long n);
+  double (*max_f64)(const double* x, long n);
+  double (*min_f64)(const double* x, long n);
 
   // One row of n elements; y may be x.
-  void (*softmax_f32)(const float *x, float *y, long n);
-  void (*log_softmax_f32)(const float *x, float *y, long n);
-  void (*layer_norm_f32)(const float *x, const float *scale, const float *shift, float *y, long n, double epsilon);
-  void (*rms_norm_f32)(const float *x, const float *scale, float *y, long n, double epsilon);
-  float (*cross_entropy_f32)(const float *x, long n, long label);
-  void (*cross_entropy_gradient_f32)(const float *x, long n, long label, float g, float *y);
+  void (*softmax_f32)(const float* x, float* y, long n);
+  void (*log_softmax_f32)(const float* x, float* y, long n);
+  void (*layer_norm_f32)(const float* x, const float* scale, const float* shift, float* y, long n, double epsilon);
+  void (*rms_norm_f32)(const float* x, const float* scale, float* y, long n, double epsilon);
+  float (*cross_entropy_f32)(const float* x, long n, long label);
+  void (*cross_entropy_gradient_f32)(const float* x, long n, long label, float g, float* y);
 
-  // c[m, n] = a b for small or thin matrices. Strides in elements, of a and b along each axis.
-  void (*small_matmul_f32)(long m, long n, long k, const float *a, long a_row, long a_column, const float *b,
-                           long b_row, long b_column, float *c, long c_row);
   // y[i] += a * x[i]
-  void (*axpy_f32)(long n, float a, const float *x, float *y);
-  void (*axpy_f64)(long n, double a, const double *x, double *y);
-  // y[i] += a * x[i * stride]
-  void (*axpy_strided_f32)(long n, float a, const float *x, long stride, float *y);
-  double (*dot_f32)(long n, const float *x, const float *y);
+  void (*axpy_f32)(long n, float a, const float* x, float* y);
+  void (*axpy_f64)(long n, double a, const double* x, double* y);
 } kv_kernels;
 
 // The ISA in use: the best the CPU has, or what KILN_CPU_ISA (baseline, avx2, avx512) asks for if the CPU has it.
@@ -42,10 +34,10 @@ kv_isa kv_current_isa(void);
 // Switches; returns false if the CPU lacks it. For tests; not while work is running.
 bool kv_set_isa(kv_isa isa);
 bool kv_isa_available(kv_isa isa);
-const char *kv_isa_name(kv_isa isa);
+const char* kv_isa_name(kv_isa isa);
 
-const kv_kernels *kv_get_kernels(void);
+const kv_kernels* kv_get_kernels(void);
 // The loop of that name, or NULL.
-kv_loop kv_find_loop(const char *name, kv_dtype dtype, kv_form form);
+kv_loop kv_find_loop(const char* name, kv_dtype dtype, kv_form form);
 
 #endif

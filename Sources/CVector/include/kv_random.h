@@ -1,5 +1,6 @@
 // Random numbers, one at a time: the definition that docs/numerics.md describes and the vector loops are tested
-// against. Everything is integer arithmetic, +, -, * and fma in round-to-nearest, so that every device agrees to the bit.
+// against. Everything is integer arithmetic, +, -, * and fma in round-to-nearest, so that every device agrees to the
+// bit.
 #ifndef KV_RANDOM_H
 #define KV_RANDOM_H
 

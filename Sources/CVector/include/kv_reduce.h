@@ -18,23 +18,23 @@ typedef struct {
 typedef struct {
   kv_reduction kind;
   kv_dtype dtype;
-  kv_expression prologue;  // its value is prologue_value
+  kv_expression prologue; // its value is prologue_value
   int32_t prologue_value;
-  kv_expression epilogue;  // over outer
+  kv_expression epilogue; // over outer
   int64_t outer, inner;
   // Rows: the prologue's space is outer + inner. A row of partials per outer point where inner is split into chunks.
   // Columns: the prologue's space is [outer / columns, inner, columns]; the kept axis is innermost.
   bool by_columns;
   int64_t columns;
-  int64_t chunk, chunks;  // of inner
-  int64_t fold;           // columns mode: rows of columns that are added up side by side
-  kv_loop combine;        // columns mode: acc = combine(acc, row)
-  char *partials;         // outer * chunks of kv_partial, or of the dtype (columns mode); NULL if chunks == 1
+  int64_t chunk, chunks; // of inner
+  int64_t fold;          // columns mode: rows of columns that are added up side by side
+  kv_loop combine;       // columns mode: acc = combine(acc, row)
+  char* partials;        // outer * chunks of kv_partial, or of the dtype (columns mode); NULL if chunks == 1
   double weight;
 } kv_reduce;
 
-void kv_run_reduce(const kv_reduce *step, const kv_binding *binding);
+void kv_run_reduce(const kv_reduce* step, const kv_binding* binding);
 // Scratch per thread.
-int64_t kv_reduce_scratch(const kv_reduce *step);
+int64_t kv_reduce_scratch(const kv_reduce* step);
 
 #endif

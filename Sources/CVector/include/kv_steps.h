@@ -26,7 +26,7 @@ typedef struct {
   int64_t ignore_index;
 } kv_rowwise;
 // b, c: scale and shift, or labels and g.
-kv_fault kv_run_rowwise(const kv_rowwise *step, const void *a, const void *b, const void *c, void *y);
+kv_fault kv_run_rowwise(const kv_rowwise* step, const void* a, const void* b, const void* c, void* y);
 
 // [outer, length, inner]
 typedef struct {
@@ -34,7 +34,7 @@ typedef struct {
   bool product, reverse;
   int64_t outer, length, inner;
 } kv_scan;
-void kv_run_scan(const kv_scan *step, const void *x, void *y);
+void kv_run_scan(const kv_scan* step, const void* x, void* y);
 
 typedef struct {
   kv_dtype dtype;
@@ -42,8 +42,8 @@ typedef struct {
   int64_t rows, columns;
 } kv_argsort;
 // Scratch per thread: kv_argsort_scratch(step).
-void kv_run_argsort(const kv_argsort *step, const void *x, int64_t *order);
-int64_t kv_argsort_scratch(const kv_argsort *step);
+void kv_run_argsort(const kv_argsort* step, const void* x, int64_t* order);
+int64_t kv_argsort_scratch(const kv_argsort* step);
 
 typedef enum { KV_ROWS, KV_SCATTER_ROWS, KV_ALONG, KV_SCATTER_ALONG } kv_gather_kind;
 typedef struct {
@@ -51,7 +51,7 @@ typedef struct {
   kv_dtype dtype;
   int64_t outer, length, inner, count;
 } kv_gather;
-kv_fault kv_run_gather(const kv_gather *step, const void *x, const int64_t *indices, void *y);
+kv_fault kv_run_gather(const kv_gather* step, const void* x, const int64_t* indices, void* y);
 
 typedef enum {
   KV_POOL_MAX,
@@ -67,6 +67,6 @@ typedef struct {
   int64_t planes, height, width, out_height, out_width;
   int64_t kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left;
 } kv_pooling;
-void kv_run_pooling(const kv_pooling *step, const void *a, const void *b, void *y);
+void kv_run_pooling(const kv_pooling* step, const void* a, const void* b, void* y);
 
 #endif

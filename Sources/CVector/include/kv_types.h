@@ -15,16 +15,16 @@ static inline int kv_size(kv_dtype dtype) {
 
 // A block loop: dst[i] = f(a[i], b[i], c[i]) for i in 0..<n. Operands may be the destination itself, never overlap it
 // otherwise. `context` belongs to functions that come from outside (a row without a C loop).
-typedef void (*kv_loop)(void *dst, const void *a, const void *b, const void *c, long n, const void *context);
+typedef void (*kv_loop)(void* dst, const void* a, const void* b, const void* c, long n, const void* context);
 
 // Which operands of a loop are vectors (a letter v) and which are single values (s).
 typedef enum { KV_VV, KV_VS, KV_SV, KV_FORMS } kv_form;
 
 // One ISA's loops, by name: "exp", "add", "select", ...
 typedef struct {
-  const char *name;
+  const char* name;
   kv_dtype dtype;
-  kv_form form;  // unary loops: KV_VV
+  kv_form form; // unary loops: KV_VV
   kv_loop loop;
 } kv_entry;
 
