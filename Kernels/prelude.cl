@@ -71,7 +71,7 @@ KILN_INTEGER_FUNCTIONS(int)
 KILN_INTEGER_FUNCTIONS(long)
 inline uchar kiln_remainder_uchar(const uchar a, const uchar b) { return b == 0 ? 0 : a % b; }
 
-// The inverse of erf on (-1, 1): a starting value from Giles, "Approximating the erfinv function" (2012), then Newton.
+// The inverse of erf on (-1, 1): a starting value from Giles, "Approximating the erfinv function" (2012), then Halley.
 #define KILN_ERF_INVERSE(T, STEPS)                                                                                     \
   inline T kiln_erf_inverse_##T(const T x) {                                                                           \
     if (x != x || fabs(x) > (T)1) return (T)NAN;                                                                       \
@@ -105,16 +105,16 @@ inline uchar kiln_remainder_uchar(const uchar a, const uchar b) { return b == 0 
       const T residual = x > (T)0.5f ? ((T)1 - x) - erfc(y) : x < (T)-0.5f ? erfc(-y) - ((T)1 + x) : erf(y) - x;       \
       const T step = -residual * (T)0.886226925f * exp(y * y);                                                         \
       if (!isfinite(step)) break;                                                                                      \
-      y += step;                                                                                                       \
+      y += step / ((T)1 - y * step);                                                                                   \
     }                                                                                                                  \
     return y;                                                                                                          \
   }
 
-KILN_ERF_INVERSE(float, 1)
+KILN_ERF_INVERSE(float, 2)
 
 #if defined(KILN_DOUBLE) && KILN_DOUBLE
 KILN_FLOAT_FUNCTIONS(double)
-KILN_ERF_INVERSE(double, 3)
+KILN_ERF_INVERSE(double, 4)
 #endif
 
 // Marks an index outside 0..<length: the smallest position of all work-items stays. See gather.cl.

@@ -70,7 +70,7 @@ import Testing
     var x = ramp([8], scale: 1)
     for _ in 0..<1000 { x = x + 1 }
     let steps = try program(for: [x]).steps
-    #expect(steps.count == 1000 / Fusion.maximumInstructions + 1)
+    #expect(steps.count == 2 * 1000 / Fusion.maximumInstructions + 1)
     #expect(try x.doubles()[0] == ramp([8], scale: 1).doubles()[0] + 1000)
   }
 
@@ -100,6 +100,14 @@ import Testing
     try evaluate(y)
     #expect(ProgramCache.shared.count == before)
     #expect(try abs(y.doubles()[4] - (x.doubles()[4] * 0.75 + 9)) < 1e-6)
+  }
+
+  @Test func numbersThatComeToBeEqualRunTheSameProgram() throws {
+    let x = ramp([3, 3])
+    try evaluate(x * 0.5 + 0.25)
+    let before = ProgramCache.shared.count
+    try evaluate(x * 0.125 + 0.125)
+    #expect(ProgramCache.shared.count == before)
   }
 
   @Test func slicesAtDifferentPlacesRunTheSameProgram() throws {

@@ -141,7 +141,8 @@ struct Fusion {
 
   private mutating func grow(_ kernel: Kernel, by value: CanonicalGraph.Value) {
     var size = sizes[kernel] ?? (0, 0)
-    size.instructions += 1
+    // Scalars are kernel arguments too.
+    size.instructions += 1 + value.inputs.count { graph.values[$0.value].isFree }
     size.operands += addedOperands(value)
     sizes[kernel] = size
   }

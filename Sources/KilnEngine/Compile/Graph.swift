@@ -43,7 +43,6 @@ struct Snapshot {
   init(roots: [Node], donated: [Node]) {
     var index: [ObjectIdentifier: Int] = [:]
     var leafIndex: [ObjectIdentifier: Int] = [:]
-    var scalarSlots: [Scalar: Int] = [:]
 
     // Buffers that only a donated tensor shows; one with views or copies elsewhere must not be overwritten.
     var overwritable: Set<ObjectIdentifier> = []
@@ -54,10 +53,10 @@ struct Snapshot {
       overwritable.insert(ObjectIdentifier(storage.buffer))
     }
 
+    // A slot for every use: were equal values merged, a number that comes to equal another one day (a decayed rate, a
+    // bias correction that has become 1) would make another graph, and the step would be compiled again.
     func slot(_ scalar: Scalar) -> Int {
-      if let slot = scalarSlots[scalar] { return slot }
       scalars.append(scalar)
-      scalarSlots[scalar] = scalars.count - 1
       return scalars.count - 1
     }
 

@@ -86,7 +86,7 @@ public enum UnaryOp: String, Hashable, Sendable, CaseIterable {
         domain: .float, openCL: "erf(x)", float: { erff($0) }, double: { Foundation.erf($0) }, cost: 16,
         gradient: .rule { x, _, g in g * (KilnEngine.exp(-KilnEngine.square(x)) * 1.1283791670955126) })
     case .erfInverse:
-      // Giles 2012, then two Newton steps on erf in the tensor's precision; +-1 gives +-infinity, outside gives NaN.
+      // Giles 2012, then Halley's steps on erf or erfc in the tensor's precision; +-1 gives +-infinity, outside gives NaN.
       UnaryRow(
         domain: .float, openCL: "kiln_erf_inverse(x)", float: { Float(inverseErrorFunction(Double($0))) },
         double: { inverseErrorFunction($0) }, cost: 60,
