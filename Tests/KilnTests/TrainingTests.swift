@@ -31,14 +31,6 @@ struct TrainingTests {
     #expect(try Self.digits(.cpu, seed: 2, epochs: 2).2 != first.2)
   }
 
-  @Test("after the first epoch nothing is compiled")
-  func compilations() throws {
-    _ = try Self.digits(.cpu, epochs: 2)
-    let before = ProgramCache.shared.compilations
-    _ = try Self.digits(.cpu, epochs: 2)
-    #expect(ProgramCache.shared.compilations == before)
-  }
-
   @Test("an own loop gives the same weights as fit")
   func ownLoop() throws {
     let (training, _) = try Recipe.digits.data(DataFolder(), 0, .cpu)
