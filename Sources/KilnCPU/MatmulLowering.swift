@@ -83,7 +83,8 @@ final class MatmulRun: CPUStep {
   /// Sizes of the tiles that threads share out; from the shape alone, so that bits do not depend on the threads.
   private static func tile(m: Int, n: Int, k: Int, batch: Int) -> (rows: Int, columns: Int) {
     let flops = 2 * m * n * max(k, 1)
-    let wanted = flops < 1_000_000 ? 1 : flops < 1 << 28 ? 2 : flops < 1 << 31 ? 4 : 16
+    // A tile pays for packing its operands, so large products get few and large ones.
+    let wanted = flops < 1_000_000 ? 1 : flops < 1 << 28 ? 2 : flops < 1 << 32 ? 4 : 16
     if wanted <= 1 || batch >= 8 { return (max(m, 1), max(n, 1)) }
     var (rows, columns) = (m, n)
     var tiles = 1
