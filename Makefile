@@ -23,7 +23,7 @@ demo: setup ## build, list the devices, train handwritten digits on the CPU and 
 
 test: ## build everything and run every suite
 	swift build $(FLAGS) --build-tests
-	swift test $(FLAGS) --skip-build
+	swift test $(FLAGS) --skip-build --no-parallel
 
 lint: ## formatting of Swift, C and OpenCL C; file lengths
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
@@ -44,7 +44,7 @@ test-oclgrind: setup ## run every kernel on tiny shapes in a simulator that find
 
 test-intel: setup ## run the self-test and the suites on Intel's OpenCL runtime for CPUs (fetched from PyPI)
 	swift build $(FLAGS) --build-tests
-	@Tests/Scripts/intel.sh $(BIN)/kiln swift test $(FLAGS) --skip-build
+	@Tests/Scripts/intel.sh $(BIN)/kiln swift test $(FLAGS) --skip-build --no-parallel
 
 bundle: setup ## dist/kiln-<arch>.tar.xz: the tools and their libraries, for machines without Swift; tried in a bare root
 	@Tests/Scripts/bundle.sh
