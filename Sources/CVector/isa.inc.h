@@ -5,6 +5,8 @@
 //
 #include "vector_math.inc.h"
 //
+#include "denormals.inc.h"
+//
 #include "loops_float.inc.h"
 //
 #include "loops_plain.inc.h"
