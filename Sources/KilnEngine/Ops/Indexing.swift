@@ -93,7 +93,7 @@ public func scatterAdd(
     .failure("scatterAdd", rule: rule, operands: operands, fix: fix, dtype: source.dtype, file: file, line: line)
   }
   let rank = source.rank - indices.rank + 1  // of the result
-  let position = axis < 0 ? axis + rank : axis
+  let position = axis < 0 ? axis + Swift.max(rank, 0) : axis
   guard rank > 0, position >= 0, position < rank else {
     return refuse(
       "axis \(axis) does not fit a source of rank \(source.rank) and indices of rank \(indices.rank)",
