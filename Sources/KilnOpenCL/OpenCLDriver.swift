@@ -134,7 +134,9 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
       pool.drop(old)
       scratchBlock = nil
     }
-    let block = try pool.block(max(byteCount, 256), counted: false)
+    // Generous from the start, so that it seldom grows; exact where memory is short.
+    let roomy = max(byteCount, 1 << 18)
+    let block = try (try? pool.block(roomy, counted: false)) ?? pool.block(byteCount, counted: false)
     scratchBlock = block
     return block
   }

@@ -11,7 +11,8 @@ scratch=.build/bundle
 
 # The C++ run time is linked in too, so that a vendor's driver loads its own; the linker takes the first that it finds.
 mkdir -p "$scratch/static"
-for file in libstdc++.a; do ln -sf "$(gcc -print-file-name=$file)" "$scratch/static/$file"; done
+clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+ln -sf "$("$clang" -print-file-name=libstdc++.a)" "$scratch/static/libstdc++.a"
 
 # RPATH, not RUNPATH: it holds for what the opened libraries need in turn (OpenBLAS's Fortran run time) as well.
 for product in kiln kiln-bench; do
