@@ -44,13 +44,14 @@ let package = Package(
       dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining"],
       swiftSettings: strict),
     .target(
+      name: "KilnDevices", dependencies: ["KilnEngine", "KilnCPU", "KilnOpenCL", "CKilnStart"], swiftSettings: strict),
+    .target(
       name: "Kiln",
       dependencies: [
-        "KilnEngine", "KilnCPU", "KilnOpenCL", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining",
-        "KilnModels", "CKilnStart",
+        "KilnEngine", "KilnDevices", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels",
       ],
       swiftSettings: strict),
-    .target(name: "OpCases", dependencies: ["Kiln"], swiftSettings: strict),
+    .target(name: "OpCases", dependencies: ["KilnEngine", "KilnDevices"], swiftSettings: strict),
     .executableTarget(
       name: "KilnCLI",
       dependencies: [
@@ -70,11 +71,13 @@ let package = Package(
     .testTarget(name: "DocumentationTests", dependencies: ["Kiln"], swiftSettings: strict),
     .testTarget(name: "EnduranceTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
     .testTarget(name: "KilnCPUTests", dependencies: ["KilnEngine", "KilnCPU", "CVector"], swiftSettings: strict),
-    .testTarget(name: "KilnEngineTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
+    .testTarget(name: "KilnEngineTests", dependencies: ["KilnEngine", "KilnDevices"], swiftSettings: strict),
     .testTarget(
-      name: "OpCasesTests", dependencies: ["Kiln", "KilnOpenCL", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
+      name: "OpCasesTests", dependencies: ["KilnDevices", "KilnOpenCL", "KilnData", "OpCases"], exclude: ["Golden"],
+      swiftSettings: strict),
     .testTarget(
       name: "KilnOpenCLTests", dependencies: ["KilnEngine", "KilnOpenCL"], swiftSettings: strict),
+    .testTarget(name: "KilnLayersTests", dependencies: ["Kiln"], swiftSettings: strict),
     .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
   ],

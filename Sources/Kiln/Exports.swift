@@ -1,4 +1,5 @@
 @_exported import KilnData
+@_exported import KilnDevices
 @_exported import KilnEngine
 @_exported import KilnLayers
 @_exported import KilnModels

@@ -1,7 +1,7 @@
 import KilnEngine
 import Synchronization
 
-/// A tensor that belongs to a layer and changes while it learns: weights, and running statistics.
+/// A tensor that a layer learns: its weights. What it keeps without learning it is a `LayerBuffer`.
 ///
 /// Copies of a layer share their parameters. Reading `value` while a trainable parameter takes part in a computation
 /// is all that is needed to differentiate by it.

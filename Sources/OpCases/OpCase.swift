@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Everything that is known about how one operation must behave: its call, an independent reference, what to feed it,
 /// how exact it must be, what it must refuse and what it costs. The test suites, `kiln selftest` and the benchmarks

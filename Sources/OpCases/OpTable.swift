@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Every operation's cases.
 public enum OpTable {

@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// A small seeded generator (SplitMix64): the cases' inputs are the same in every run and on every machine.
 public struct SeededBits: RandomNumberGenerator, Sendable {

@@ -12,11 +12,11 @@ enum Rules {
     "KilnData": ["KilnEngine", "CZlib", "CDigits"],
     "KilnTraining": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
     "KilnModels": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining"],
+    "KilnDevices": ["KilnEngine", "KilnCPU", "KilnOpenCL", "CKilnStart"],
     "Kiln": [
-      "KilnEngine", "KilnCPU", "KilnOpenCL", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels",
-      "CKilnStart",
+      "KilnEngine", "KilnDevices", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels",
     ],
-    "OpCases": ["Kiln", "KilnEngine"],
+    "OpCases": ["KilnEngine", "KilnDevices"],
   ]
   static let systemModules: Set<String> = [
     "Foundation", "FoundationEssentials", "Glibc", "Synchronization", "Dispatch",

@@ -1,4 +1,5 @@
-import Kiln
+import KilnDevices
+import KilnEngine
 import OpCases
 import Testing
 

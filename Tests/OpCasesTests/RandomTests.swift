@@ -1,5 +1,6 @@
 import Foundation
-import Kiln
+import KilnDevices
+import KilnEngine
 import OpCases
 import Testing
 

@@ -1,4 +1,5 @@
-import Kiln
+import KilnDevices
+import KilnEngine
 import Testing
 
 /// Where several elements are equal, the rules of docs/numerics.md say which counts: values alone do not show it.

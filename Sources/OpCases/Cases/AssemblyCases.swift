@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// What puts pieces together or takes them apart: concatenate, stack, split, pad, tile.
 enum AssemblyCases {

@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// One line for each binary operation, over pairs of equal and of broadcast shapes.
 enum BinaryCases {

@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// Activations that are compositions, and chains whose fused form must equal their plain one.
 enum CompositeCases {

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Convolutions of every stride, padding, dilation and grouping, forward and transposed, 2-D and 1-D.
 enum ConvolutionCases {

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Tensors made of a formula.
 enum CreationCases {

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Reads and adds by index, with duplicates, along every kind of axis.
 enum GatherCases {

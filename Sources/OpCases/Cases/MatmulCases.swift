@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// matmul with every transposition, batch and odd size, and einsum.
 enum MatmulCases {

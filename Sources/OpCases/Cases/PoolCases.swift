@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Maximum and average pooling: windows, strides, paddings, dilation; global, adaptive, 1-D.
 enum PoolCases {

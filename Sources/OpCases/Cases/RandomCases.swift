@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// Random tensors against Philox and the conversions of docs/numerics.md, computed here from their mathematical
 /// definition. `RandomChecks` holds what is more than a formula: statistics, streams, equality of devices.

@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// Every reduction over no, one, several and all axes; with and without kept dimensions.
 enum ReductionCases {

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// softmax, logSoftmax, layerNorm, rmsNorm, crossEntropy.
 enum RowwiseCases {

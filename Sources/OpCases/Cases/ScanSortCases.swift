@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Running sums and products, sorts and top-k.
 enum ScanSortCases {

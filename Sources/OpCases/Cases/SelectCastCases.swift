@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// select, casts between every two dtypes, clamped, and the marks that pass values through.
 enum SelectCastCases {

@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// One line for each unary operation: its call, its reference, where it is fed, how exact it must be, its gradients.
 /// A new row of `UnaryOp` needs a line here and nothing else in this module.

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Everything that only changes shape or order.
 enum ViewCases {

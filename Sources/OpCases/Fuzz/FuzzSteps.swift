@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// The steps that a random graph grows by. Each knows what it does to the error.
 extension FuzzRecipe {

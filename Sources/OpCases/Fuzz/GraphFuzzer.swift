@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Seeded random graphs, run fused and unfused, in float32 and float64, on any number of devices.
 ///

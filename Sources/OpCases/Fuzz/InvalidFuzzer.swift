@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Random calls with random arguments, most of them wrong: whatever is asked for, nothing traps, and a tensor either
 /// carries an error or can be read.

@@ -1,5 +1,6 @@
 import Foundation
-import Kiln
+import KilnDevices
+import KilnEngine
 
 /// One thing to check about a case.
 public enum CaseRun: Sendable, Hashable {

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// How far results are from what was expected, in units of the allowed error.
 public struct Comparison: Sendable {

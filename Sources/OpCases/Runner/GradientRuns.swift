@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// Gradients: float64 against finite differences along random directions, float32 against float64.
 extension CaseRunner {

@@ -1,4 +1,4 @@
-import Kiln
+import KilnEngine
 
 /// How an operand lies in memory.
 public enum OperandLayout: String, Sendable, CaseIterable {

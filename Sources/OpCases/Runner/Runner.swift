@@ -1,4 +1,5 @@
-import Kiln
+import KilnDevices
+import KilnEngine
 
 /// Carries out single runs of cases on one device.
 public struct CaseRunner: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-import Kiln
+import KilnEngine
 
 /// The whole table on given devices: what `kiln selftest` and the test suites run.
 public enum SelfTest {

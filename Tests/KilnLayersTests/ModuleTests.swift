@@ -41,7 +41,7 @@ struct LayerTests {
     #expect(
       model.namedParameters.map(\.name) == [
         "features.1.weight", "features.1.bias", "head.dense.weight", "head.dense.bias", "head.list.1.weight",
-        "head.plain.0.weight", "head.plain.0.bias", "head.byName.b.weight",
+        "head.plain.0.weight", "head.plain.0.bias", "head.by_name.b.weight",
       ])
     #expect(model.parameterCount == 15 + 12 + 3 + 12 + 1)
     #expect(Derived().namedParameters.map(\.name) == ["first.weight", "first.bias", "second.weight"])
