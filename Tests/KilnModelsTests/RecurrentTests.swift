@@ -112,3 +112,44 @@ struct AnyModule: Module {
   init(_ module: any Module) { self.module = module }
   var members: [(name: String, value: Any)] { module.members }
 }
+
+@Suite("Recurrent layers are few kernels")
+struct RecurrentKernelTests {
+  /// The kinds of a program's steps and how many of each.
+  static func count(_ tensors: [Tensor]) throws -> [String: Int] {
+    var result: [String: Int] = [:]
+    for step in try program(for: tensors).steps {
+      switch step {
+      case .elementwise: result["elementwise", default: 0] += 1
+      case .matmul: result["matmul", default: 0] += 1
+      case .reduce: result["reduce", default: 0] += 1
+      default: result["other", default: 0] += 1
+      }
+    }
+    return result
+  }
+
+  @Test(
+    "a step is one product and one kernel, and as many on the way back", arguments: RecurrentGoldenTests.Kind.allCases)
+  func counts(_ kind: RecurrentGoldenTests.Kind) throws {
+    func counts(_ time: Int) throws -> (forward: [String: Int], both: [String: Int]) {
+      let (module, run) = kind.make(4, 8, dtype: .float32, on: .cpu)
+      let x = Tensor.randomNormal([3, time, 4], on: .cpu)
+      try evaluate([x] + module.parameters.map(\.value))
+      let y = run(x, [], nil)[0]
+      let loss = square(y).sum()
+      let gradients = try gradient(of: loss, withRespectTo: module.parameters.map(\.value))
+      return (try Self.count([y]), try Self.count([loss] + gradients))
+    }
+    let (short, long) = (try counts(16), try counts(32))
+    // A simple network's kernel finishes its product; the states are put together eight at a time.
+    let kernels = kind == .tanh || kind == .relu ? 0 : 16
+    #expect(long.forward["matmul", default: 0] - short.forward["matmul", default: 0] == 16)
+    #expect(long.both["matmul", default: 0] - short.both["matmul", default: 0] == 32)
+    #expect(long.forward["elementwise", default: 0] - short.forward["elementwise", default: 0] <= kernels + 2)
+    #expect(long.both["elementwise", default: 0] - short.both["elementwise", default: 0] <= 2 * kernels + 4)
+    // One product each for the input, its weights' gradient and the recurrent weights', however long the sequence.
+    #expect(short.both["matmul", default: 0] <= 2 * 16 + 2)
+    #expect(long.both["reduce", default: 0] <= 3)
+  }
+}

@@ -85,7 +85,8 @@ extension RecurrentWeights {
     }
     for (label, tensor) in state {
       guard let tensor, tensor.error != nil || tensor.shape != [x.shape[0], hidden] else { continue }
-      return refuse("\(label) must be [\(x.shape[0]), \(hidden)], got \(tensor.shape)", "start from `nil`, which is zeros")
+      return refuse(
+        "\(label) must be [\(x.shape[0]), \(hidden)], got \(tensor.shape)", "start from `nil`, which is zeros")
     }
     return nil
   }
