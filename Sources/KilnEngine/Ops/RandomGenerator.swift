@@ -25,6 +25,9 @@ public final class RandomGenerator: Sendable {
   /// Generators of one seed and different streams are independent.
   public init(seed: UInt64, stream: UInt64 = 0) { mutex = Mutex(State(seed: seed, stream: stream)) }
 
+  /// A generator that goes on from a state.
+  public init(_ state: State) { mutex = Mutex(state) }
+
   /// Where the sequence is; settable, to resume it.
   public var state: State {
     get { mutex.withLock { $0 } }
@@ -33,9 +36,15 @@ public final class RandomGenerator: Sendable {
 
   /// The key and counter of the next draw, which are then used up.
   func next() -> (key: UInt64, counter: UInt64) {
+    let state = takeState()
+    return (state.key, state.counter)
+  }
+
+  /// The state before the next draw, which is then used up: a generator set to it draws the same numbers again.
+  package func takeState() -> State {
     mutex.withLock { state in
       defer { state.counter &+= 1 }
-      return (state.key, state.counter)
+      return state
     }
   }
 }
