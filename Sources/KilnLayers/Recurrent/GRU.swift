@@ -11,14 +11,15 @@ import KilnEngine
 /// them: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, those of the backward direction with `_reverse`.
 public struct GRU: Layer {
   private let stack: RecurrentStack<GRURecurrence>
+  public let mode: LayerMode
 
   /// - Parameters:
   ///   - dropout: of each layer's output but the last's, while training.
   ///   - timeFirst: x and the result are [time, batch, ...], as PyTorch's are by default.
   ///   - returnSequences: whether the result has every step; else it is [batch, hidden * directions], the last layer's
   ///     final states, as Keras gives by default.
-  ///   - initializer, recurrentInitializer, biasInitializer: of W_ih, W_hh and the biases; `nil` is PyTorch's, uniform
-  ///     within 1/sqrt(hidden). Keras: `.glorotUniform`, orthogonal, `.zeros`.
+  ///   - initializer, recurrentInitializer, biasInitializer: of W_ih, W_hh and the biases; by default PyTorch's, uniform
+  ///     within 1/sqrt(hidden); see `Initializer.Defaults`.
   public init(
     _ inputs: Int, _ hidden: Int, layers: Int = 1, bidirectional: Bool = false, dropout: Double = 0, bias: Bool = true,
     timeFirst: Bool = false, returnSequences: Bool = true, initializer: Initializer? = nil,
@@ -32,12 +33,15 @@ public struct GRU: Layer {
         returnSequences: returnSequences), bias: bias,
       initializers: .init(input: initializer, recurrent: recurrentInitializer, bias: biasInitializer), dtype: dtype,
       generator: generator, on: device)
+    mode = stack.mode
   }
 
   public var members: [(name: String, value: Any)] { stack.members }
 
   /// The result from the state 0.
-  public func callAsFunction(_ x: Tensor) -> Tensor { stack(x, state: nil, lengths: nil).output }
+  public func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { stack(x, state: nil, lengths: nil).output } }
+
+  public var configuration: String { stack.configuration }
 
   /// The result, and the final state [layers * directions, batch, hidden], from a given state of that shape (`nil`: 0).
   ///

@@ -10,6 +10,7 @@ import KilnEngine
 /// them: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, those of the backward direction with `_reverse`.
 public struct LSTM: Layer {
   private let stack: RecurrentStack<LSTMRecurrence>
+  public let mode: LayerMode
 
   /// - Parameters:
   ///   - dropout: of each layer's output but the last's, while training.
@@ -17,8 +18,8 @@ public struct LSTM: Layer {
   ///   - returnSequences: whether the result has every step; else it is [batch, hidden * directions], the last layer's
   ///     final states h, as Keras gives by default.
   ///   - forgetBias: added to the forget gates' biases; Keras adds 1 (Jozefowicz et al., 2015).
-  ///   - initializer, recurrentInitializer, biasInitializer: of W_ih, W_hh and the biases; `nil` is PyTorch's, uniform
-  ///     within 1/sqrt(hidden). Keras: `.glorotUniform`, orthogonal, `.zeros`.
+  ///   - initializer, recurrentInitializer, biasInitializer: of W_ih, W_hh and the biases; by default PyTorch's, uniform
+  ///     within 1/sqrt(hidden); see `Initializer.Defaults`.
   public init(
     _ inputs: Int, _ hidden: Int, layers: Int = 1, bidirectional: Bool = false, dropout: Double = 0, bias: Bool = true,
     forgetBias: Double = 0, timeFirst: Bool = false, returnSequences: Bool = true, initializer: Initializer? = nil,
@@ -32,6 +33,7 @@ public struct LSTM: Layer {
         returnSequences: returnSequences), bias: bias, forgetBias: forgetBias,
       initializers: .init(input: initializer, recurrent: recurrentInitializer, bias: biasInitializer), dtype: dtype,
       generator: generator, on: device)
+    mode = stack.mode
   }
 
   public var members: [(name: String, value: Any)] { stack.members }
@@ -43,7 +45,9 @@ public struct LSTM: Layer {
   }
 
   /// The result from the state 0.
-  public func callAsFunction(_ x: Tensor) -> Tensor { stack(x, state: nil, lengths: nil).output }
+  public func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { stack(x, state: nil, lengths: nil).output } }
+
+  public var configuration: String { stack.configuration }
 
   /// The result and the final state, from a given state (`nil`: 0).
   ///

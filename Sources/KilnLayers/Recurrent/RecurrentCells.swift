@@ -17,24 +17,26 @@ public struct RecurrentWeights: Module {
     gates: Int, _ inputs: Int, _ hidden: Int, suffix: String = "", bias: Bool, forgetBias: Double = 0,
     initializers: RecurrentInitializers, dtype: DType, generator: RandomGenerator, on device: Device
   ) {
-    func draw(_ initializer: Initializer?, _ shape: Shape, _ fan: Initializer.Fan) -> Tensor {
-      initializer?.draw(shape, fan, dtype, device, generator)
-        ?? Initializer.pyTorch.draw(shape, .init(inputs: hidden, outputs: hidden), dtype, device, generator)
-    }
     let rows = gates * hidden
-    let (input, recurrent) = (
-      Initializer.Fan(inputs: inputs, outputs: rows), Initializer.Fan(inputs: hidden, outputs: rows)
-    )
-    weightIH = Parameter(draw(initializers.input, [rows, inputs], input))
-    weightHH = Parameter(draw(initializers.recurrent, [rows, hidden], recurrent))
-    var first = bias ? draw(initializers.bias, [rows], recurrent) : nil
+    let input = initializers.input ?? .weightDefault
+    let recurrent = initializers.recurrent ?? .recurrentDefault
+    let biases = initializers.bias ?? .biasDefault
+    let fan = Initializer.Fan(inputs: hidden, outputs: rows)
+    // PyTorch's default draws all weights within 1/sqrt(hidden), Keras' looks at inputs + rows: this fan has both.
+    let inputFan =
+      initializers.input == nil
+      ? Initializer.Fan(inputs: hidden, outputs: inputs + rows - hidden) : .init(inputs: inputs, outputs: rows)
+    weightIH = Parameter(input.draw([rows, inputs], inputFan, dtype, device, generator))
+    weightHH = Parameter(recurrent.draw([rows, hidden], fan, dtype, device, generator))
+    func drawBias() -> Tensor { biases.draw([rows], fan, dtype, device, generator) }
+    var first = bias ? drawBias() : nil
     if forgetBias != 0, let drawn = first {
       // The second of the four parts.
       let part = Tensor.arange(to: Double(max(rows, 0)), dtype: .int64, on: device)
       first = drawn + select((part .>= Double(hidden)) .&& (part .< Double(2 * hidden)), forgetBias, 0, dtype: dtype)
     }
     biasIH = first.map { Parameter($0) }
-    biasHH = bias ? Parameter(draw(initializers.bias, [rows], recurrent)) : nil
+    biasHH = bias ? Parameter(drawBias()) : nil
     self.suffix = suffix
   }
 
@@ -63,8 +65,7 @@ public struct RecurrentWeights: Module {
   }
 }
 
-/// How recurrent weights are drawn. `nil` is PyTorch's way: uniform within 1/sqrt(hidden), biases too.
-/// Keras' is (.glorotUniform, .orthogonal, .zeros).
+/// How recurrent weights are drawn; `nil` is `Initializer.Defaults`' way.
 struct RecurrentInitializers: Sendable {
   var input: Initializer?
   var recurrent: Initializer?
@@ -78,7 +79,7 @@ extension RecurrentWeights {
     let (inputs, hidden) = (weightIH.shape[1], weightHH.shape[1])
     let operands = [("x", x)] + state.compactMap { label, tensor in tensor.map { (label, $0) } }
     func refuse(_ rule: String, _ fix: String) -> Tensor {
-      .refused(name, rule: rule, operands: operands, fix: fix, dtype: x.dtype)
+      .layerFailure(name, rule: rule, operands: operands, fix: fix, dtype: x.dtype)
     }
     guard x.error == nil, x.rank == 2, x.shape[1] == inputs else {
       return refuse("x must be [batch, \(inputs)], got \(x.shape)", "give one time step; for sequences use the layer")
@@ -103,7 +104,7 @@ public struct RNNCell: Module {
   public let weights: RecurrentWeights
   public let activation: RecurrentActivation
 
-  /// By default initialized as PyTorch does: uniform within 1/sqrt(hidden).
+  /// By default initialized as PyTorch does, uniform within 1/sqrt(hidden); see `Initializer.Defaults`.
   public init(
     _ inputs: Int, _ hidden: Int, activation: RecurrentActivation = .tanh, bias: Bool = true,
     initializer: Initializer? = nil, recurrentInitializer: Initializer? = nil, biasInitializer: Initializer? = nil,
@@ -130,8 +131,8 @@ public struct RNNCell: Module {
 public struct LSTMCell: Module {
   public let weights: RecurrentWeights
 
-  /// By default initialized as PyTorch does: uniform within 1/sqrt(hidden). `forgetBias` is added to the forget gate's
-  /// bias; Keras adds 1 (Jozefowicz et al., 2015).
+  /// By default initialized as PyTorch does, uniform within 1/sqrt(hidden); see `Initializer.Defaults`. `forgetBias` is
+  /// added to the forget gate's bias; Keras adds 1 (Jozefowicz et al., 2015).
   public init(
     _ inputs: Int, _ hidden: Int, bias: Bool = true, forgetBias: Double = 0, initializer: Initializer? = nil,
     recurrentInitializer: Initializer? = nil, biasInitializer: Initializer? = nil, dtype: DType = .float32,
@@ -158,7 +159,7 @@ public struct LSTMCell: Module {
 public struct GRUCell: Module {
   public let weights: RecurrentWeights
 
-  /// By default initialized as PyTorch does: uniform within 1/sqrt(hidden).
+  /// By default initialized as PyTorch does, uniform within 1/sqrt(hidden); see `Initializer.Defaults`.
   public init(
     _ inputs: Int, _ hidden: Int, bias: Bool = true, initializer: Initializer? = nil,
     recurrentInitializer: Initializer? = nil, biasInitializer: Initializer? = nil, dtype: DType = .float32,

@@ -40,6 +40,20 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
     self.weights = weights
   }
 
+  /// "4, 8, layers: 2, bidirectional": sizes, and what is not the default.
+  var configuration: String {
+    guard let first = weights.first, first.weightIH.value.error == nil, first.weightHH.value.error == nil else {
+      return "layers: \(options.layers)"
+    }
+    var words = ["\(first.weightIH.shape[1])", "\(first.weightHH.shape[1])"]
+    if options.layers != 1 { words.append("layers: \(options.layers)") }
+    if options.isBidirectional { words.append("bidirectional") }
+    if options.dropout > 0 { words.append("dropout: \(options.dropout)") }
+    if options.timeFirst { words.append("time first") }
+    if !options.returnSequences { words.append("final state only") }
+    return words.joined(separator: ", ")
+  }
+
   var members: [(name: String, value: Any)] { weights.flatMap(\.members) + [("mode", mode)] }
 
   /// x [batch, time, inputs] (or time first), each state [layers * directions, batch, hidden], lengths [batch].
@@ -87,7 +101,7 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
     let names = kind.stateCount == 1 ? ["state"] : ["h", "c"]
     let operands = [("x", x)] + zip(names, state) + (lengths.map { [("lengths", $0)] } ?? [])
     func refuse(_ rule: String, _ fix: String) -> Tensor {
-      .refused(name, rule: rule, operands: operands, fix: fix, dtype: x.dtype)
+      .layerFailure(name, rule: rule, operands: operands, fix: fix, dtype: x.dtype)
     }
     guard options.layers > 0 else {
       return refuse("needs at least one layer, got \(options.layers)", "use `layers: 1`")
