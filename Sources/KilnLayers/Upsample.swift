@@ -69,7 +69,10 @@ public struct Upsample: Layer {
     switch mode {
     case .nearest:
       if out == count { return x }
-      if out % count == 0, scale.map({ $0 == Double(out / count) }) ?? true { return repeated(x, axis, out / count) }
+      // PyTorch takes a doubled size for a doubling, whatever the scale was.
+      if out % count == 0, out == 2 * count || scale.map({ $0 == Double(out / count) }) ?? true {
+        return repeated(x, axis, out / count)
+      }
       // PyTorch computes these places in float32.
       let places = (0..<out).map { min(Int(Float($0) * Float(step)), count - 1) }
       return x.gathered(Tensor(places, on: x.device), axis: axis)

@@ -109,7 +109,7 @@ let goldenCases: [String: @Sendable (Place) throws -> any Layer] = [
   "relu6": { _ in ReLU6() },
   "leakyrelu": { _ in LeakyReLU(slope: 0.2) },
   "elu": { _ in ELU(alpha: 1.3) },
-  "celu": { _ in CELU(alpha: 0.7) },
+  "celu": { _ in CELU(alpha: 0.5) },
   "selu": { _ in SELU() },
   "gelu": { _ in GELU() },
   "gelu-tanh": { _ in GELU(isApproximate: true) },
