@@ -32,7 +32,8 @@ struct CompletenessTests {
       }
     }
     let others = try files("Tests").filter { $0.text.contains("Golden/") && $0.name != "CompletenessTests.swift" }
-    let declaration = /public (?:struct|final class) (\w+)(?:<[^>]*>)?: (?:Layer|Module|BatchNormalization|InstanceNormalization)\b/
+    let declaration =
+      #/public (?:struct|final class) (\w+)(?:<[^>]*>)?: (?:Layer|Module|BatchNormalization|InstanceNormalization)\b/#
     var layers: [String] = []
     for file in try files("Sources/KilnLayers") {
       layers += file.text.matches(of: declaration).map { String($0.1) }
@@ -48,7 +49,8 @@ struct CompletenessTests {
     for file in try files("Sources/KilnLayers") {
       let lines = file.text.split(separator: "\n", omittingEmptySubsequences: false)
         .map { $0.trimmingCharacters(in: .whitespaces) }
-      for (index, line) in lines.enumerated() where line.contains(/^public (?:final )?(?:struct|class|enum|protocol) /) {
+      for (index, line) in lines.enumerated()
+      where line.contains(#/^public (?:final )?(?:struct|class|enum|protocol) /#) {
         var above = index - 1
         while above >= 0, lines[above].hasPrefix("@") { above -= 1 }
         #expect(above >= 0 && lines[above].hasPrefix("///"), "\(file.name): \(line)")
@@ -58,7 +60,8 @@ struct CompletenessTests {
 
   @Test("docs/layers.md names every layer")
   func catalogue() throws {
-    let pages = try ["docs/layers.md"].map { try String(contentsOf: root.appending(path: $0), encoding: .utf8) }.joined()
+    let pages = try ["docs/layers.md"].map { try String(contentsOf: root.appending(path: $0), encoding: .utf8) }
+      .joined()
     for make in goldenCases.values {
       for module in try make(Place(dtype: .float32, device: .cpu)).namedModules {
         let name = String(describing: type(of: module.module))

@@ -91,7 +91,7 @@ struct StructureTests {
   @Test("a description nests modules as PyTorch's does")
   func description() {
     let model = Sequential {
-      Conv2D(3, 8, kernel: (3, 5), stride: 2, padding: .same, groups: 1, bias: false)
+      Conv2D(3, 8, kernel: (3, 5), stride: (2, 2), padding: .same, bias: false)
       BatchNorm2D(8)
       Residual { Dense(4, 4, activation: .leakyReLU(slope: 0.2)) }
       Dropout(0.1)
