@@ -80,6 +80,8 @@ let package = Package(
     .testTarget(
       name: "KilnLayersTests", dependencies: ["Kiln"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(
+      name: "KilnModelsTests", dependencies: ["Kiln", "KilnOpenCL"], exclude: ["Golden"], swiftSettings: strict),
+    .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
   ],
   cLanguageStandard: .c2x

@@ -105,9 +105,31 @@ struct Tape {
             fix: "return one cotangent in each argument's shape and dtype")
         }
         let identity = ObjectIdentifier(input.node)
-        cotangents[identity] = cotangents[identity].map { $0 + cotangent } ?? cotangent
+        cotangents[identity] = cotangents[identity].map { Self.sum($0, cotangent) } ?? cotangent
       }
     }
+  }
+
+  /// Cotangents of several slices of one value are pieces with zeros around them: one assembly holds them all, where
+  /// n of them would be written and added in n times the memory.
+  private static func sum(_ lhs: Tensor, _ rhs: Tensor) -> Tensor {
+    guard case .assemble(let a) = lhs.node.op, case .assemble(let b) = rhs.node.op, !lhs.isEvaluated, !rhs.isEvaluated,
+      a.fill.double == 0, b.fill.double == 0
+    else { return lhs + rhs }
+    let (pieces, others) = (lhs.node.inputs, rhs.node.inputs)
+    guard pieces.count == a.starts.count, others.count == b.starts.count else { return lhs + rhs }
+    for (j, other) in others.enumerated() {
+      for (i, piece) in pieces.enumerated() {
+        let isApart = a.shape.dimensions.indices.contains { axis in
+          let (first, second) = (a.starts[i][axis], b.starts[j][axis])
+          return first + (piece.shape[axis] - 1) * a.steps[i][axis] < second
+            || second + (other.shape[axis] - 1) * b.steps[j][axis] < first
+        }
+        guard isApart else { return lhs + rhs }
+      }
+    }
+    let together = Assembly(shape: a.shape, starts: a.starts + b.starts, steps: a.steps + b.steps, fill: a.fill)
+    return .make(.assemble(together), (pieces + others).map { Tensor($0) }, shape: lhs.shape, dtype: lhs.dtype)
   }
 
   private func needs(_ input: Tensor) -> Bool {

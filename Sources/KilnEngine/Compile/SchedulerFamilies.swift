@@ -4,7 +4,7 @@ extension Scheduler {
     let value = graph.values[v]
     guard case .op(let op) = value.kind, value.shape.count > 0 else { return }
     var epilogue = KernelBuilder(shape: root.map { graph.values[$0].shape } ?? value.shape)
-    let outputs = root.map { [$0] + (fusion.extraOutputs[$0] ?? []) } ?? [v]
+    let outputs = root.map { [$0] + (fusion.extraOutputs[Fusion.Kernel(root: $0)] ?? []) } ?? [v]
     for output in outputs {
       epilogue.expression.outputs.append(
         build(Reference(value: output), root: root ?? v, producer: v, in: &epilogue))
