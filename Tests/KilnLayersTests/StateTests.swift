@@ -12,7 +12,7 @@ struct StateTests {
       try evaluate(model(x))
       if round == 39 { reference = try model.namedBuffers.flatMap { try $0.buffer.value.doubles() } }
     }
-    #expect(reference.allSatisfy(\.isFinite))
+    #expect(reference.allSatisfy { $0.isFinite })
     #expect(
       model.namedBuffers.filter { $0.name.hasSuffix("num_batches_tracked") }.allSatisfy {
         (try? $0.buffer.value.item()) == 40
