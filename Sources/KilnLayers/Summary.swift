@@ -88,7 +88,7 @@ extension Module {
       rows: rows(of: recorder.calls), trainableParameters: all.filter(\.isTrainable).reduce(0) { $0 + $1.count },
       frozenParameters: all.filter { !$0.isTrainable }.reduce(0) { $0 + $1.count },
       bufferElements: namedBuffers.filter(\.buffer.isPersistent).reduce(0) { $0 + $1.buffer.shape.count },
-      operations: y.operationCount(), inputShapes: inputs.map(\.shape))
+      operations: recorder.calls.first?.operations ?? 0, inputShapes: inputs.map(\.shape))
   }
 
   /// The calls with the modules that hold them, each parameter counted in the first row that has it.

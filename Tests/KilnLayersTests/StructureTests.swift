@@ -74,7 +74,7 @@ struct StructureTests {
     #expect(text.contains("parameters 101,770: 1,290 trainable, 100,480 frozen; 0 in buffers"))
     #expect(text.contains("input [1, 28, 28]"))
     let lines = text.split(separator: "\n")
-    #expect(lines.count == 9)
+    #expect(lines.count == 10)
     #expect(lines[3].hasPrefix("  Flatten (0)"))
     #expect(lines[4].contains("[1, 128]") && lines[4].contains("100,480") && lines[4].contains("200,960"))
     #expect(throws: TensorError.self) { try model.summary(inputShape: [1, 28, 27]) }
@@ -165,5 +165,29 @@ struct StructureTests {
     #expect(place(Sequential([Residual(Dense(8, 8), shortcut: MaxPool2D(9))])(x)) == "0.shortcut")
     #expect(place(Sequential([Lambda { $0 + Tensor.zeros([5]) }])(x)) == "0")
     #expect(place(Sequential([Concatenate([Conv2D(3, 1, kernel: 1), Conv2D(4, 1, kernel: 1)])])(x)) == "0.1")
+  }
+
+  @Test("sizes that cannot be are errors, not crashes")
+  func impossibleSizes() {
+    let layers: [any Layer] = [
+      Dense(-1, 2), Conv2D(3, -4, kernel: 3), Conv2D(3, 4, kernel: 0), Conv2D(3, 4, kernel: 1 << 40),
+      Conv1D(3, 4, kernel: -1),
+      Conv2D(3, 4, kernel: 3, stride: 0, padding: .same, paddingMode: .reflect), Conv2D(3, 4, kernel: 3, groups: 0),
+      Conv2D(3, 4, kernel: 3, stride: .max, padding: .same, paddingMode: .edge), ConvTranspose2D(3, -4, kernel: 3),
+      ConvTranspose1D(3, 4, kernel: .max), MaxPool2D(0), AveragePool1D(-1), AdaptiveMaxPool2D(0), Embedding(-1, 3),
+      Embedding(4, 3, paddingIndex: .min), BatchNorm2D(-1), LayerNorm([]), LayerNorm(-3), GroupNorm(0, 3),
+      RMSNorm([.max, 4]),
+      Upsample(scale: .nan), Upsample(scale: -1), Upsample(size: (.max, 2)), Reshape([.max, 4, -1]), Reshape([-1, -1]),
+      Flatten(from: 9), Flatten(from: 2, to: 1), Concatenate([]), Dropout(.nan), PReLU(-1), Softmax(axis: 7),
+      Dense(3, 4, initializer: .normal(standardDeviation: -1)), Dense(.max, 4, initializer: .orthogonal()),
+    ]
+    for layer in layers {
+      for shape: Shape in [[2, 3, 5, 5], [2, 3, 5], [2, 3], [], [0, 3, 5, 5]] {
+        let y = layer(layer is Embedding ? Tensor.zeros(shape, dtype: .int64) : Tensor.zeros(shape))
+        if shape == [2, 3, 5, 5] { #expect(y.error != nil, "\(layer)") }
+        _ = Sequential([layer])(y)
+      }
+      #expect(!"\(layer)".isEmpty)
+    }
   }
 }
