@@ -20,17 +20,24 @@ struct Scheduler {
   private var leafLayouts: [Int: Layout] = [:]
   /// Dense copies already made, so that two readers share one.
   private var copies: [Reference: Int] = [:]
+  /// Values that are made where they belong in a concatenation.
+  private let pieces: PiecePlacement
 
   static func schedule(_ graph: CanonicalGraph, _ fusion: Fusion) -> Schedule {
     var scheduler = Scheduler(graph, fusion)
     for v in graph.values.indices { scheduler.emit(v) }
     for reference in graph.outputs { scheduler.schedule.outputs.append(scheduler.result(reference)) }
+    let pieces = scheduler.pieces
+    if !pieces.isEmpty {
+      scheduler.schedule.steps = scheduler.schedule.steps.map { $0.mapSlots { pieces.memory(of: $0) } }
+    }
     return scheduler.schedule
   }
 
   private init(_ graph: CanonicalGraph, _ fusion: Fusion) {
     self.graph = graph
     self.fusion = fusion
+    pieces = PiecePlacement(graph, fusion)
     for (v, value) in graph.values.enumerated() {
       schedule.types.append(Program.ValueType(dtype: value.dtype, shape: value.shape))
       if case .leaf(let index, let strides) = value.kind {
@@ -42,8 +49,10 @@ struct Scheduler {
 
   // MARK: Values in memory
 
-  /// The layout of a stored value.
-  func layout(_ v: Int) -> Layout { leafLayouts[v] ?? Layout(contiguous: schedule.types[v].shape) }
+  /// The layout of a stored value in its memory.
+  func layout(_ v: Int) -> Layout {
+    leafLayouts[v] ?? pieces.layout(v) ?? Layout(contiguous: schedule.types[v].shape)
+  }
 
   mutating func temporary(_ dtype: DType, _ shape: Shape) -> Int {
     schedule.types.append(Program.ValueType(dtype: dtype, shape: shape))
@@ -111,8 +120,8 @@ struct Scheduler {
   }
 
   func target(_ v: Int) -> Operand {
-    let type = schedule.types[v]
-    return Operand(slot: .arena(v), dtype: type.dtype, offset: 0, strides: Layout.contiguousStrides(type.shape))
+    let layout = layout(v)
+    return Operand(slot: .arena(v), dtype: schedule.types[v].dtype, offset: layout.offset, strides: layout.strides)
   }
 
   // MARK: Kernels
@@ -134,7 +143,7 @@ struct Scheduler {
     switch value.kind {
     case .leaf: return
     case .op(.assemble(let assembly)): emitAssembly(v, assembly)
-    case .op(.reduce), .op(.matmul), .op(.convolution): emitProducer(v, finishing: nil)
+    case .op(.reduce), .op(.matmul), .op(.convolution), .op(.rowwise): emitProducer(v, finishing: nil)
     case .op(let op): emitFamily(v, op)
     case .constant, .random: return
     }
@@ -152,7 +161,7 @@ struct Scheduler {
       builder.expression.outputs.append(register)
     }
     emitElementwise(
-      builder, outputs: outputs.map { ($0, graph.values[$0].dtype, Layout(contiguous: value.shape)) })
+      builder, outputs: outputs.map { ($0, graph.values[$0].dtype, layout($0)) })
   }
 
   mutating func emitElementwise(_ builder: KernelBuilder, outputs: [(Int, DType, Layout)]) {
@@ -239,25 +248,16 @@ struct Scheduler {
   private mutating func emitAssembly(_ v: Int, _ assembly: Assembly) {
     let value = graph.values[v]
     // The first input is the constant that fills the gaps; `Snapshot` puts it there.
-    let covered = value.inputs.dropFirst().reduce(0) { total, input in
-      total + input.views.reduce(graph.values[input.value].shape) { $1.resultShape($0) }.count
-    }
-    if covered < value.shape.count {
+    if !graph.isCovered(value) {
       var fill = KernelBuilder(shape: value.shape)
       fill.expression.outputs = [build(value.inputs[0], root: v, producer: nil, in: &fill)]
-      emitElementwise(fill, outputs: [(v, value.dtype, Layout(contiguous: value.shape))])
+      emitElementwise(fill, outputs: [(v, value.dtype, layout(v))])
     }
-    for (i, piece) in value.inputs.dropFirst().enumerated() {
+    for (i, piece) in value.inputs.dropFirst().enumerated() where !pieces.isPlaced(piece.value, in: v, piece: i) {
       let shape = piece.views.reduce(graph.values[piece.value].shape) { $1.resultShape($0) }
       var builder = KernelBuilder(shape: shape)
       builder.expression.outputs = [build(piece, root: v, producer: nil, in: &builder)]
-      var place = Layout(contiguous: value.shape)
-      for axis in 0..<shape.rank {
-        place.offset += assembly.starts[i][axis] * place.strides[axis]
-        place.strides[axis] *= assembly.steps[i][axis]
-      }
-      place.shape = shape
-      emitElementwise(builder, outputs: [(v, value.dtype, place)])
+      emitElementwise(builder, outputs: [(v, value.dtype, assembly.place(of: i, shape, in: layout(v)))])
     }
   }
 }
