@@ -163,9 +163,7 @@ static void run_rows(const rowwise_job* job, int64_t first, int64_t count, const
   }
 }
 
-static int64_t staged_bytes(const kv_rowwise* s) {
-  return (s->group * s->columns * kv_size(s->dtype) + 63) / 64 * 64;
-}
+static int64_t staged_bytes(const kv_rowwise* s) { return (s->group * s->columns * kv_size(s->dtype) + 63) / 64 * 64; }
 
 int64_t kv_rowwise_scratch(const kv_rowwise* s) {
   int64_t bytes = 0;

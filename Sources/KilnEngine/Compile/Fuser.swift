@@ -202,7 +202,9 @@ struct Fusion {
       if endsProducer(v) { return nil }
       return ([Kernel(root: edge.consumer)], false, repeats)
     case .op(.assemble) where edges[v].count == 1 || edge.input == 0:
-      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it.
+      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it. What a product finishes in
+      // its own kernel is better stored by that, in place as well.
+      if edge.input > 0, keepsOrder(edge.views), endsProducer(v) { return nil }
       return ([Kernel(root: edge.consumer, piece: edge.input)], false, repeats)
     default: return nil
     }

@@ -33,6 +33,7 @@ struct PiecePlacement {
       for (i, piece) in graph.values[v].inputs.dropFirst().enumerated() {
         let p = piece.value
         let shape = graph.values[p].shape
+        if case .leaf = graph.values[p].kind { continue }
         guard fusion.isStored[p], places[p] == nil, !results.contains(p), !graph.values[p].isFree, shape.count > 0,
           piece.views.allSatisfy({ if case .reshape = $0 { true } else { false } })
         else { continue }

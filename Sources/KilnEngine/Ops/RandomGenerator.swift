@@ -31,11 +31,11 @@ public final class RandomGenerator: Sendable {
     set { mutex.withLock { $0 = newValue } }
   }
 
-  /// The key and counter of the next draw, which are then used up.
-  func next() -> (key: UInt64, counter: UInt64) {
+  /// The state whose key and counter are the next draw's, which are then used up.
+  func next() -> State {
     mutex.withLock { state in
       defer { state.counter &+= 1 }
-      return (state.key, state.counter)
+      return state
     }
   }
 }
