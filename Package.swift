@@ -77,6 +77,8 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "KilnOpenCLTests", dependencies: ["KilnEngine", "KilnOpenCL"], swiftSettings: strict),
+    .testTarget(
+      name: "KilnModelsTests", dependencies: ["Kiln", "KilnOpenCL"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(name: "KilnLayersTests", dependencies: ["Kiln"], swiftSettings: strict),
     .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),

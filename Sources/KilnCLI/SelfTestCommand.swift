@@ -14,13 +14,18 @@ struct SelfTestCommand: ParsableCommand {
   var op: String?
   @Flag(help: "Only small shapes and no gradients, for simulators.")
   var tiny = false
+  @Flag(help: "Names each run on standard error before it starts: the last one is where a driver hangs or crashes.")
+  var verbose = false
   @Option(help: "Writes the report as JSON.")
   var json: String?
 
   func run() throws {
     let chosen = devices.isEmpty ? Device.all : try devices.map { try Device.named($0) }
     if let json { try TextFile.write("", to: json) }
-    let report = SelfTest.run(devices: chosen, pattern: op, tiny: tiny) { print(SelfTest.line($0)) }
+    let report = SelfTest.run(
+      devices: chosen, pattern: op, tiny: tiny,
+      beforeRun: { if verbose { FileHandle.standardError.write(Data("\($0)\n".utf8)) } },
+      progress: { print(SelfTest.line($0)) })
     for failure in report.failures.prefix(50) { print(SelfTest.line(failure)) }
     if report.failures.count > 50 { print("... and \(report.failures.count - 50) more failures") }
     if let json { try TextFile.write(String(decoding: report.json(), as: UTF8.self) + "\n", to: json) }

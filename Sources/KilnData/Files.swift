@@ -44,36 +44,48 @@ enum Files {
     }
   }
 
-  /// Writes to a temporary neighbour, then renames it, so that no reader ever sees half a file.
+  /// Writes to a temporary neighbour, flushes it to disk and renames it, so that no reader ever sees half a file, not
+  /// even after a crash.
   static func write(_ bytes: [UInt8], to path: String) throws {
+    try write(to: path) { put in try put(bytes) }
+  }
+
+  /// `write` in parts: `body` calls its argument with one after the other.
+  static func write(to path: String, _ body: (_ put: ([UInt8]) throws -> Void) throws -> Void) throws {
     let temporary = "\(path).\(getpid()).tmp"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw failure(path, "cannot be created", "check that the folder exists and may be written to")
     }
+    var isOpen = true
     var isDone = false
-    defer { if !isDone { unlink(temporary) } }
-    var written = 0
-    while written < bytes.count {
-      let n = bytes.withUnsafeBytes { raw -> Int in
-        guard let base = raw.baseAddress else { return 0 }
-        return Glibc.write(descriptor, base + written, raw.count - written)
-      }
-      if n < 0 {
-        if errno == EINTR { continue }
-        let error = failure(path, "cannot be written", "check the free space of the disk")
-        close(descriptor)
-        throw error
-      }
-      written += n
+    defer {
+      if isOpen { close(descriptor) }
+      if !isDone { unlink(temporary) }
     }
+    try body { bytes in
+      var written = 0
+      while written < bytes.count {
+        let n = bytes.withUnsafeBytes { raw -> Int in
+          guard let base = raw.baseAddress else { return 0 }
+          return Glibc.write(descriptor, base + written, raw.count - written)
+        }
+        if n < 0 {
+          if errno == EINTR { continue }
+          throw failure(path, "cannot be written", "check the free space of the disk")
+        }
+        written += n
+      }
+    }
+    guard fsync(descriptor) == 0 else { throw failure(path, "cannot be flushed to disk", "check the disk") }
+    isOpen = false
     guard close(descriptor) == 0, rename(temporary, path) == 0 else {
       throw failure(path, "cannot be written", "check the free space and the permissions of the folder")
     }
     isDone = true
   }
 
-  private static func failure(_ path: String, _ what: String, _ fix: String) -> DataError {
+  static func failure(_ path: String, _ what: String, _ fix: String) -> DataError {
     DataError(file: path, rule: "\(what): \(String(cString: strerror(errno)))", fix: fix)
   }
 

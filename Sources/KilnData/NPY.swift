@@ -142,7 +142,7 @@ private struct NPYHeader {
     case "i8": return HostArray(unchecked: .int64, target, bytes)
     case "u1": return HostArray(unchecked: .uint8, target, bytes)
     case "b1": return HostArray(unchecked: .bool, target, bytes.map { $0 == 0 ? 0 : 1 })
-    case "f2": return HostArray(.float32, target, raw.values(as: UInt16.self).map(NPYHeader.half))
+    case "f2": return HostArray(.float32, target, raw.values(as: UInt16.self).map(HostArray.float(half:)))
     case "i1": return HostArray(.int32, target, raw.values(as: Int8.self).map { Int32($0) })
     case "i2": return HostArray(.int32, target, raw.values(as: Int16.self).map { Int32($0) })
     case "u2": return HostArray(.int32, target, raw.values(as: UInt16.self).map { Int32($0) })
@@ -165,18 +165,6 @@ private struct NPYHeader {
       for byte in 0..<size { result[element * size + byte] = bytes[source * size + byte] }
     }
     return result
-  }
-
-  /// IEEE binary16 to float32, exactly.
-  private static func half(_ bits: UInt16) -> Float {
-    let sign: Float = bits & 0x8000 == 0 ? 1 : -1
-    let exponent = Int(bits >> 10 & 0x1f)
-    let fraction = Float(bits & 0x3ff)
-    switch exponent {
-    case 0: return sign * fraction * 0x1p-24
-    case 31: return fraction == 0 ? sign * .infinity : .nan
-    default: return sign * Float(sign: .plus, exponent: exponent - 15, significand: 1 + fraction * 0x1p-10)
-    }
   }
 
   private mutating func peek() -> UInt8? {

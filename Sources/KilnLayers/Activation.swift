@@ -1,7 +1,7 @@
 import KilnEngine
 
 /// A function between two layers. As an argument of a layer (`Dense(784, 128, activation: .relu)`) it can be fused
-/// into it.
+/// into it; each is a layer too (`ReLU()`).
 public enum Activation: Hashable, Sendable {
   case identity
   case relu
@@ -13,6 +13,15 @@ public enum Activation: Hashable, Sendable {
   case sigmoid
   case tanh
   case softplus
+  case relu6
+  case selu
+  case celu(alpha: Double = 1)
+  case mish
+  case hardtanh(min: Double = -1, max: Double = 1)
+  case hardsigmoid
+  case hardswish
+  case softsign
+  case logSigmoid
   /// Over the last axis.
   case softmax
   case logSoftmax
@@ -29,65 +38,38 @@ public enum Activation: Hashable, Sendable {
     case .sigmoid: KilnEngine.sigmoid(x)
     case .tanh: KilnEngine.tanh(x)
     case .softplus: KilnEngine.softplus(x)
+    case .relu6: Self.limited(x, 0, 6)
+    case .selu: KilnEngine.elu(x, alpha: Self.seluAlpha) * Self.seluScale
+    case .celu(let alpha): KilnEngine.select(x .> 0, x, expm1(KilnEngine.select(x .> 0, 0, x) / alpha) * alpha)
+    case .mish: x * KilnEngine.tanh(KilnEngine.softplus(x))
+    case .hardtanh(let min, let max): Self.limited(x, min, max)
+    case .hardsigmoid: Self.limited(x + 3, 0, 6) / 6
+    case .hardswish: x * Self.limited(x + 3, 0, 6) / 6
+    case .softsign: x / (abs(x) + 1)
+    case .logSigmoid: KilnEngine.logSigmoid(x)
     case .softmax: x.softmax(axis: -1)
     case .logSoftmax: x.logSoftmax(axis: -1)
     }
   }
-}
 
-/// max(x, 0), elementwise.
-public struct ReLU: Layer {
-  public init() {}
-  public func callAsFunction(_ x: Tensor) -> Tensor { relu(x) }
-}
+  /// Klambauer et al., 2017: with these, mean 0 and variance 1 are a fixed point.
+  static let seluAlpha = 1.6732632423543772
+  static let seluScale = 1.0507009873554805
 
-/// x where x > 0, else slope * x.
-public struct LeakyReLU: Layer {
-  public let slope: Double
-  public init(slope: Double = 0.01) { self.slope = slope }
-  public func callAsFunction(_ x: Tensor) -> Tensor { leakyReLU(x, slope: slope) }
-}
+  /// x within bounds, with no gradient at and outside them, as in PyTorch; NaN stays NaN.
+  private static func limited(_ x: Tensor, _ min: Double, _ max: Double) -> Tensor {
+    KilnEngine.select(x .<= min, min, KilnEngine.select(x .>= max, max, x))
+  }
 
-/// x where x > 0, else alpha * (exp(x) - 1).
-public struct ELU: Layer {
-  public let alpha: Double
-  public init(alpha: Double = 1) { self.alpha = alpha }
-  public func callAsFunction(_ x: Tensor) -> Tensor { elu(x, alpha: alpha) }
-}
-
-/// x * Phi(x), with the normal distribution's exact Phi or its approximation by tanh.
-public struct GELU: Layer {
-  public let isApproximate: Bool
-  public init(isApproximate: Bool = false) { self.isApproximate = isApproximate }
-  public func callAsFunction(_ x: Tensor) -> Tensor { (isApproximate ? Activation.geluTanh : .gelu)(x) }
-}
-
-/// x * sigmoid(x).
-public struct SiLU: Layer {
-  public init() {}
-  public func callAsFunction(_ x: Tensor) -> Tensor { silu(x) }
-}
-
-/// 1 / (1 + exp(-x)).
-public struct Sigmoid: Layer {
-  public init() {}
-  public func callAsFunction(_ x: Tensor) -> Tensor { sigmoid(x) }
-}
-
-public struct Tanh: Layer {
-  public init() {}
-  public func callAsFunction(_ x: Tensor) -> Tensor { tanh(x) }
-}
-
-/// log(1 + exp(x)).
-public struct Softplus: Layer {
-  public init() {}
-  public func callAsFunction(_ x: Tensor) -> Tensor { softplus(x) }
-}
-
-/// exp(x) / sum(exp(x)) over an axis.
-public struct Softmax: Layer {
-  public let axis: Int
-  public init(axis: Int = -1) { self.axis = axis }
-  public func callAsFunction(_ x: Tensor) -> Tensor { x.softmax(axis: axis) }
+  /// The factor that keeps the variance of what goes through, for initializers: PyTorch's calculate_gain. For smooth
+  /// relatives of relu, which that does not list, relu's.
+  public var gain: Double {
+    switch self {
+    case .tanh: 5.0 / 3
+    case .selu: 3.0 / 4
+    case .leakyReLU(let slope): (2 / (1 + slope * slope)).squareRoot()
+    case .relu, .relu6, .elu, .celu, .gelu, .geluTanh, .silu, .mish, .softplus, .hardswish: 2.0.squareRoot()
+    case .identity, .sigmoid, .hardtanh, .hardsigmoid, .softsign, .logSigmoid, .softmax, .logSoftmax: 1
+    }
+  }
 }

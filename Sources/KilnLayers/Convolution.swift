@@ -1,65 +1,181 @@
 import KilnEngine
 
 /// activation(cross-correlation + bias): x [batch, channels, height, width] to
-/// [batch, filters, outHeight, outWidth]. PyTorch's Conv2d; `groups: channels` makes it depthwise.
+/// [batch, filters, outHeight, outWidth]. PyTorch's Conv2d, Keras' Conv2D; `groups: channels` makes it depthwise.
+///
+/// out = floor((size + padding - (kernel - 1) * dilation - 1) / stride) + 1, and ceil(size / stride) for `.same`, whose odd
+/// row or column is at the end, as in Keras and PyTorch. Pairs are (vertical, horizontal); a single number is for both.
 public struct Conv2D: Layer {
   /// [filters, channels / groups, kernelHeight, kernelWidth].
   public let weight: Parameter
   /// [filters].
   public let bias: Parameter?
+  public let kernel: (Int, Int)
   public let stride: (Int, Int)
   public let padding: ConvolutionPadding
+  /// What stands in the padding.
+  public let paddingMode: PaddingMode
   public let dilation: (Int, Int)
   public let groups: Int
   public let activation: Activation
 
-  /// By default initialized as PyTorch does.
+  /// By default initialized as PyTorch does; see `Initializer.Defaults`.
   public init(
     _ channels: Int, _ filters: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1),
-    padding: ConvolutionPadding = .valid,
-    dilation: (Int, Int) = (1, 1), groups: Int = 1, activation: Activation = .identity, bias: Bool = true,
-    initializer: Initializer = .pyTorch, biasInitializer: Initializer = .pyTorch, dtype: DType = .float32,
+    padding: ConvolutionPadding = .valid, paddingMode: PaddingMode = .constant(0), dilation: (Int, Int) = (1, 1),
+    groups: Int = 1, activation: Activation = .identity, bias: Bool = true,
+    initializer: Initializer = .weightDefault, biasInitializer: Initializer = .biasDefault, dtype: DType = .float32,
     generator: RandomGenerator = .default, on device: Device = .default
   ) {
     // Channels that do not divide, or no group at all, are refused by the convolution itself, with all the shapes.
     let perGroup = groups > 0 ? channels / groups : channels
-    let fan = Initializer.Fan(
-      inputs: perGroup * kernel.0 * kernel.1, outputs: (groups > 0 ? filters / groups : filters) * kernel.0 * kernel.1)
+    let places = kernel.0 * kernel.1
+    let fan = Initializer.Fan(inputs: perGroup * places, outputs: filters * places)
     weight = Parameter(initializer.draw([filters, perGroup, kernel.0, kernel.1], fan, dtype, device, generator))
     self.bias = bias ? Parameter(biasInitializer.draw([filters], fan, dtype, device, generator)) : nil
-    (self.stride, self.padding, self.dilation, self.groups) = (stride, padding, dilation, groups)
-    self.activation = activation
+    (self.kernel, self.stride, self.padding, self.dilation, self.groups) = (kernel, stride, padding, dilation, groups)
+    (self.paddingMode, self.activation) = (paddingMode, activation)
   }
 
+  /// The same number both ways.
+  public init(
+    _ channels: Int, _ filters: Int, kernel: Int, stride: Int = 1, padding: ConvolutionPadding = .valid,
+    paddingMode: PaddingMode = .constant(0), dilation: Int = 1, groups: Int = 1, activation: Activation = .identity,
+    bias: Bool = true, initializer: Initializer = .weightDefault, biasInitializer: Initializer = .biasDefault,
+    dtype: DType = .float32, generator: RandomGenerator = .default, on device: Device = .default
+  ) {
+    self.init(
+      channels, filters, kernel: (kernel, kernel), stride: (stride, stride), padding: padding, paddingMode: paddingMode,
+      dilation: (dilation, dilation), groups: groups, activation: activation, bias: bias, initializer: initializer,
+      biasInitializer: biasInitializer, dtype: dtype, generator: generator, on: device)
+  }
+
+  /// [batch, channels, height, width] to [batch, filters, outHeight, outWidth].
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    let y = convolution2D(
-      x, filter: weight.value, stride: stride, padding: padding, dilation: dilation, groups: groups)
-    return activation(bias.map { y + $0.value.reshaped(to: [1, $0.shape[0], 1, 1]) } ?? y)
+    observed(x) {
+      let (padded, rest) = padding.applied(
+        to: x, mode: paddingMode, kernel: [kernel.0, kernel.1], stride: [stride.0, stride.1],
+        dilation: [dilation.0, dilation.1])
+      let y = convolution2D(
+        padded, filter: weight.value, stride: stride, padding: rest, dilation: dilation, groups: groups)
+      return activation(bias.map { y + perChannel($0.value, y) } ?? y)
+    }
+  }
+
+  public var configuration: String {
+    convolutionWords(
+      weight.shape[1] * groups, weight.shape[0], [kernel.0, kernel.1], [stride.0, stride.1], padding, paddingMode,
+      [dilation.0, dilation.1], groups) + options(activation, hasBias: bias != nil)
   }
 }
 
-/// The greatest value of each window: x [batch, channels, height, width].
-public struct MaxPool2D: Layer {
-  public let size: (Int, Int)
-  public let stride: (Int, Int)
+/// `Conv2D` over sequences: x [batch, channels, width] to [batch, filters, outWidth]. PyTorch's Conv1d, Keras' Conv1D
+/// (whose channels come last).
+public struct Conv1D: Layer {
+  /// [filters, channels / groups, kernel].
+  public let weight: Parameter
+  /// [filters].
+  public let bias: Parameter?
+  public let kernel: Int
+  public let stride: Int
+  /// `left` and `right` of it.
   public let padding: ConvolutionPadding
+  /// What stands in the padding.
+  public let paddingMode: PaddingMode
+  public let dilation: Int
+  public let groups: Int
+  public let activation: Activation
 
-  /// The stride is by default the window's size.
-  public init(_ size: (Int, Int), stride: (Int, Int)? = nil, padding: ConvolutionPadding = .valid) {
-    (self.size, self.stride, self.padding) = (size, stride ?? size, padding)
+  /// By default initialized as PyTorch does; see `Initializer.Defaults`.
+  public init(
+    _ channels: Int, _ filters: Int, kernel: Int, stride: Int = 1, padding: ConvolutionPadding = .valid,
+    paddingMode: PaddingMode = .constant(0), dilation: Int = 1, groups: Int = 1, activation: Activation = .identity,
+    bias: Bool = true, initializer: Initializer = .weightDefault, biasInitializer: Initializer = .biasDefault,
+    dtype: DType = .float32, generator: RandomGenerator = .default, on device: Device = .default
+  ) {
+    let perGroup = groups > 0 ? channels / groups : channels
+    let fan = Initializer.Fan(inputs: perGroup * kernel, outputs: filters * kernel)
+    weight = Parameter(initializer.draw([filters, perGroup, kernel], fan, dtype, device, generator))
+    self.bias = bias ? Parameter(biasInitializer.draw([filters], fan, dtype, device, generator)) : nil
+    (self.kernel, self.stride, self.padding, self.dilation, self.groups) = (kernel, stride, padding, dilation, groups)
+    (self.paddingMode, self.activation) = (paddingMode, activation)
   }
-  public func callAsFunction(_ x: Tensor) -> Tensor { maxPool2D(x, size: size, stride: stride, padding: padding) }
+
+  /// [batch, channels, width] to [batch, filters, outWidth].
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    observed(x) {
+      let (padded, rest) = padding.applied(
+        to: x, mode: paddingMode, kernel: [kernel], stride: [stride], dilation: [dilation])
+      let y = convolution1D(
+        padded, filter: weight.value, stride: stride, padding: rest, dilation: dilation, groups: groups)
+      return activation(bias.map { y + perChannel($0.value, y) } ?? y)
+    }
+  }
+
+  public var configuration: String {
+    convolutionWords(
+      weight.shape[1] * groups, weight.shape[0], [kernel], [stride], padding, paddingMode, [dilation], groups)
+      + options(activation, hasBias: bias != nil)
+  }
 }
 
-/// The mean of each window: x [batch, channels, height, width].
-public struct AveragePool2D: Layer {
-  public let size: (Int, Int)
-  public let stride: (Int, Int)
-  public let padding: ConvolutionPadding
-
-  /// The stride is by default the window's size.
-  public init(_ size: (Int, Int), stride: (Int, Int)? = nil, padding: ConvolutionPadding = .valid) {
-    (self.size, self.stride, self.padding) = (size, stride ?? size, padding)
+extension ConvolutionPadding {
+  /// x surrounded by what is not zeros, and the padding that is left to the convolution.
+  func applied(
+    to x: Tensor, mode: PaddingMode, kernel: [Int], stride: [Int], dilation: [Int]
+  ) -> (Tensor, ConvolutionPadding) {
+    guard mode != .constant(0), self != .valid, x.rank == kernel.count + 2, x.error == nil else { return (x, self) }
+    var low = [0, 0]
+    var high = [0, 0]
+    switch self {
+    case .valid: break
+    case .explicit(let top, let bottom, let left, let right):
+      low += kernel.count == 2 ? [top, left] : [left]
+      high += kernel.count == 2 ? [bottom, right] : [right]
+    case .same:
+      for axis in kernel.indices {
+        let size = x.shape[axis + 2]
+        let step = max(stride[axis], 1)
+        let span = (kernel[axis] - 1) * dilation[axis] + 1
+        let missing = max(((size + step - 1) / step - 1) * step + span - size, 0)
+        low.append(missing / 2)
+        high.append(missing - missing / 2)
+      }
+    }
+    return (x.padded(low: low, high: high, mode: mode), .valid)
   }
-  public func callAsFunction(_ x: Tensor) -> Tensor { averagePool2D(x, size: size, stride: stride, padding: padding) }
+
+  /// In descriptions: nil for none.
+  func word(axes: Int) -> String? {
+    switch self {
+    case .valid: nil
+    case .same: "same"
+    case .explicit(let top, let bottom, let left, let right):
+      if axes == 1 {
+        left == right ? "\(left)" : "(\(left), \(right))"
+      } else if top == bottom && left == right {
+        top == left ? "\(top)" : "(\(top), \(left))"
+      } else {
+        "(top: \(top), bottom: \(bottom), left: \(left), right: \(right))"
+      }
+    }
+  }
+}
+
+/// One number where all are the same.
+func sizeWord(_ sizes: [Int]) -> String {
+  Set(sizes).count == 1 ? "\(sizes[0])" : "(" + sizes.map(String.init).joined(separator: ", ") + ")"
+}
+
+private func convolutionWords(
+  _ channels: Int, _ filters: Int, _ kernel: [Int], _ stride: [Int], _ padding: ConvolutionPadding,
+  _ mode: PaddingMode, _ dilation: [Int], _ groups: Int
+) -> String {
+  var words = ["\(channels)", "\(filters)", "kernel: \(sizeWord(kernel))"]
+  if stride.contains(where: { $0 != 1 }) { words.append("stride: \(sizeWord(stride))") }
+  if let word = padding.word(axes: kernel.count) { words.append("padding: \(word)") }
+  if mode != .constant(0) { words.append("paddingMode: \(mode)") }
+  if dilation.contains(where: { $0 != 1 }) { words.append("dilation: \(sizeWord(dilation))") }
+  if groups != 1 { words.append("groups: \(groups)") }
+  return words.joined(separator: ", ")
 }

@@ -11,10 +11,10 @@ public struct Dense: Layer {
   public var inputs: Int { weight.shape[1] }
   public var outputs: Int { weight.shape[0] }
 
-  /// By default initialized as PyTorch does.
+  /// By default initialized as PyTorch does; see `Initializer.Defaults`.
   public init(
     _ inputs: Int, _ outputs: Int, activation: Activation = .identity, bias: Bool = true,
-    initializer: Initializer = .pyTorch, biasInitializer: Initializer = .pyTorch, dtype: DType = .float32,
+    initializer: Initializer = .weightDefault, biasInitializer: Initializer = .biasDefault, dtype: DType = .float32,
     generator: RandomGenerator = .default, on device: Device = .default
   ) {
     let fan = Initializer.Fan(inputs: inputs, outputs: outputs)
@@ -25,7 +25,16 @@ public struct Dense: Layer {
 
   /// The affine map and the activation; x must have `inputs` as its last dimension.
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    let product = matmul(x, weight.value.transposed())
-    return activation(bias.map { product + $0.value } ?? product)
+    observed(x) {
+      let product = matmul(x, weight.value.transposed())
+      return activation(bias.map { product + $0.value } ?? product)
+    }
   }
+
+  public var configuration: String { "\(inputs), \(outputs)" + options(activation, hasBias: bias != nil) }
+}
+
+/// The options that most layers with weights have, where they are not the usual ones.
+func options(_ activation: Activation = .identity, hasBias: Bool) -> String {
+  (activation == .identity ? "" : ", activation: \(activation)") + (hasBias ? "" : ", bias: false")
 }

@@ -1,6 +1,7 @@
 import KilnEngine
 
-/// How a parameter's first values are drawn.
+/// How a parameter's first values are drawn. Every layer takes one for its weights, and most one for their bias; the
+/// ones that they use otherwise are `Initializer.Defaults`.
 public struct Initializer: Sendable {
   /// The number of inputs and outputs that a weight connects: for Dense [out, in] these two; for a convolution
   /// [out, in, height, width] each times the kernel's size.
@@ -15,35 +16,45 @@ public struct Initializer: Sendable {
   public var draw: Draw
 
   public init(_ draw: @escaping Draw) { self.draw = draw }
+}
 
-  /// Uniform in +-1/sqrt(inputs): PyTorch's default for the weights and biases of linear and convolution layers
-  /// (which it calls kaiming_uniform with a = sqrt(5)).
-  public static let pyTorch = uniform { 1 / Double(max($0.inputs, 1)).squareRoot() }
-  /// Uniform in +-sqrt(6 / (inputs + outputs)): Glorot and Bengio, 2010; Keras' default for weights.
-  public static let glorotUniform = uniform { (6 / Double(max($0.inputs + $0.outputs, 1))).squareRoot() }
-  /// Normal with variance 2 / (inputs + outputs).
-  public static let glorotNormal = normal { (2 / Double(max($0.inputs + $0.outputs, 1))).squareRoot() }
-  /// Uniform in +-sqrt(6 / inputs): He et al., 2015, for relu.
-  public static let heUniform = uniform { (6 / Double(max($0.inputs, 1))).squareRoot() }
-  /// Normal with variance 2 / inputs.
-  public static let heNormal = normal { (2 / Double(max($0.inputs, 1))).squareRoot() }
-  public static let zeros = constant(0)
-  public static let ones = constant(1)
+/// What the initializers of a model are unless a layer is given its own.
+///
+///     let model = withInitializers(.keras) { Sequential { Dense(784, 128, activation: .relu); Dense(128, 10) } }
+extension Initializer {
+  public struct Defaults: Sendable {
+    /// Of dense layers, convolutions and what is made of them.
+    public var weight: Initializer
+    public var bias: Initializer
+    public var embedding: Initializer
+    /// From a recurrent layer's state to its next state.
+    public var recurrent: Initializer
 
-  public static func constant(_ value: Double) -> Initializer {
-    Initializer { shape, _, dtype, device, _ in .full(shape, value, dtype: dtype, on: device) }
-  }
-
-  private static func uniform(_ bound: @escaping @Sendable (Fan) -> Double) -> Initializer {
-    Initializer { shape, fan, dtype, device, generator in
-      let limit = bound(fan)
-      return .randomUniform(shape, low: -limit, high: limit, dtype: dtype, generator: generator, on: device)
+    public init(weight: Initializer, bias: Initializer, embedding: Initializer, recurrent: Initializer) {
+      (self.weight, self.bias, self.embedding, self.recurrent) = (weight, bias, embedding, recurrent)
     }
+
+    /// Weights and biases uniform in +-1/sqrt(inputs), tables standard normal.
+    public static let pyTorch = Defaults(weight: .pyTorch, bias: .pyTorch, embedding: .normal(), recurrent: .pyTorch)
+
+    /// Weights `glorotUniform`, biases 0, tables uniform in +-0.05, recurrent weights orthogonal.
+    public static let keras = Defaults(
+      weight: .glorotUniform, bias: .zeros, embedding: .uniform(from: -0.05, to: 0.05), recurrent: .orthogonal())
   }
 
-  private static func normal(_ deviation: @escaping @Sendable (Fan) -> Double) -> Initializer {
-    Initializer { shape, fan, dtype, device, generator in
-      .randomNormal(shape, mean: 0, standardDeviation: deviation(fan), dtype: dtype, generator: generator, on: device)
-    }
-  }
+  /// What holds in this task: PyTorch's, unless `withInitializers` says otherwise.
+  public static var defaults: Defaults { current }
+  @TaskLocal fileprivate static var current: Defaults = .pyTorch
+
+  public static var weightDefault: Initializer { defaults.weight }
+  public static var biasDefault: Initializer { defaults.bias }
+  public static var embeddingDefault: Initializer { defaults.embedding }
+  public static var recurrentDefault: Initializer { defaults.recurrent }
+}
+
+/// Makes these the initializers of all layers that `body` makes without naming their own.
+public func withInitializers<Result>(
+  _ defaults: Initializer.Defaults, _ body: () throws -> Result
+) rethrows -> Result {
+  try Initializer.$current.withValue(defaults, operation: body)
 }

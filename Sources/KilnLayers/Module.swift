@@ -4,11 +4,14 @@ import KilnEngine
 ///
 /// Its parameters, buffers and sub-modules are found in its stored properties and named by their path, as PyTorch
 /// names them: `encoder.self_attn.0.weight` for `encoder.selfAttn[0].weight`.
-public protocol Module: Sendable {
+public protocol Module: Sendable, CustomStringConvertible {
   /// What belongs to the module, by name: parameters, buffers, modules, and arrays, dictionaries and optionals of
   /// these; anything else is passed over. By default the stored properties, their names in snake case. Containers
   /// implement it to leave their own name out, others to use names that are no Swift identifiers.
   var members: [(name: String, value: Any)] { get }
+
+  /// What stands in the parentheses of the description: sizes and options.
+  var configuration: String { get }
 }
 
 /// A parameter and its path from the model, such as "features.0.weight".
@@ -101,19 +104,22 @@ struct MemberWalk {
       for member in module.members { visit(member.value, path: join(path, member.name)) }
       return
     }
+    for element in elements(of: value, path: path) { visit(element.value, path: element.path) }
+  }
+
+  /// What a collection, tuple, dictionary or optional holds.
+  func elements(of value: Any, path: String) -> [(path: String, value: Any)] {
     let mirror = Mirror(reflecting: value)
     switch mirror.displayStyle {
-    case .optional:
-      for child in mirror.children { visit(child.value, path: path) }
-    case .collection, .tuple:
-      for (index, child) in mirror.children.enumerated() { visit(child.value, path: join(path, String(index))) }
+    case .optional: return mirror.children.map { (path, $0.value) }
+    case .collection, .tuple: return mirror.children.enumerated().map { (join(path, String($0)), $1.value) }
     case .dictionary:
       let pairs = mirror.children.compactMap { child -> (key: String, value: Any)? in
         let pair = Mirror(reflecting: child.value).children.map(\.value)
         return pair.count == 2 ? (String(describing: pair[0]), pair[1]) : nil
       }
-      for pair in pairs.sorted(by: { $0.key < $1.key }) { visit(pair.value, path: join(path, pair.key)) }
-    default: break
+      return pairs.sorted { $0.key < $1.key }.map { (join(path, $0.key), $0.value) }
+    default: return []
     }
   }
 

@@ -9,23 +9,24 @@ import KilnEngine
 ///     }
 public struct Sequential: Layer {
   public let layers: [any Layer]
+  private let identity = LayerIdentity()
 
   public init(_ layers: [any Layer]) { self.layers = layers }
   public init(@LayerBuilder _ layers: () -> [any Layer]) { self.layers = layers() }
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    var result = x
-    for (index, layer) in layers.enumerated() {
-      let y = layer(result)
-      // An error that begins here gets this layer's path.
-      result = y.error != nil && result.error == nil ? y.inLayer(String(index)) : y
+    observed(x) {
+      var result = x
+      for (index, layer) in layers.enumerated() { result = calling(layer, result, named: String(index)) }
+      return result
     }
-    return result
   }
 
   public var members: [(name: String, value: Any)] {
     layers.enumerated().map { (String($0.offset), $0.element) }
   }
+
+  public var configuration: String { "" }
 
   public subscript(index: Int) -> any Layer { layers[index] }
 }

@@ -31,6 +31,7 @@ final class MemoryPool: @unchecked Sendable {  // all mutable state is guarded b
   let device: String
   let capacity: Int
   private let maxAllocation: Int
+  private let reusesFreed: Bool
   private let context: kcl_context
   private let lock = NSLock()
   private var free: [Int: [MemoryBlock]] = [:]
@@ -44,6 +45,7 @@ final class MemoryPool: @unchecked Sendable {  // all mutable state is guarded b
     self.context = context
     capacity = min(hardware.globalMemory, limit ?? Int.max)
     maxAllocation = min(hardware.maxAllocation, capacity)
+    reusesFreed = !hardware.isSimulator
   }
 
   /// Sizes from 256 bytes in steps of a quarter of a power of two (an eighth from 1 MB).
@@ -65,8 +67,9 @@ final class MemoryPool: @unchecked Sendable {  // all mutable state is guarded b
         .outOfMemory(device: device, requested: byteCount, live: live, capacity: capacity)
       }
       guard byteCount >= 0, byteCount <= maxAllocation else { throw failure() }
-      let size = min(MemoryPool.sizeClass(byteCount), max(maxAllocation, 256))
-      if let block = free[size]?.popLast() {
+      let wished = reusesFreed ? MemoryPool.sizeClass(byteCount) : max(byteCount, 16)
+      let size = min(wished, max(maxAllocation, 256))
+      if reusesFreed, let block = free[size]?.popLast() {
         if counted {
           cached -= block.byteCount
           live += block.byteCount

@@ -30,14 +30,20 @@ struct PointText {
     self.inner = inner
     var loaded = Set<Int>()
     var addressed = Set<Int>()
-    var used = Set<Int>()
+    // In the order of their use, so that a kernel's text does not depend on where in a program it stands.
+    var used: [Int] = []
+    func use(_ scalar: Int) {
+      if !used.contains(scalar) { used.append(scalar) }
+    }
     for expression in expressions {
       for instruction in expression.instructions {
         switch instruction {
         case .load(let i): loaded.insert(i)
         case .address(let i): addressed.insert(i)
-        case .scalar(let i): used.insert(i)
-        case .random(_, let key, let counter, _): used.formUnion([key, counter])
+        case .scalar(let i): use(i)
+        case .random(_, let key, let counter, _):
+          use(key)
+          use(counter)
         case .result, .unary, .binary, .select, .cast: break
         }
       }
@@ -48,7 +54,7 @@ struct PointText {
     for (i, operand) in outputs.enumerated() {
       places.append(Place(name: "out\(i)", operand: operand, isOutput: true, isLoaded: false))
     }
-    scalars = used.sorted().map { ($0, scalarTypes[$0]) }
+    scalars = used.map { ($0, scalarTypes[$0]) }
     for (axis, size) in (outer + inner).enumerated() { enter("size\(axis)", size) }
     for place in places {
       for (axis, stride) in place.operand.strides.enumerated() where stride != 0 && stride != 1 {
@@ -71,7 +77,7 @@ struct PointText {
       }
       text += "const long \(place.name)_at, "
     }
-    for scalar in scalars { text += "const \(scalar.dtype.openCL) c\(scalar.index), " }
+    for (i, scalar) in scalars.enumerated() { text += "const \(scalar.dtype.openCL) c\(i), " }
     return text + "GLOBAL const long *table, const long table_at, "
   }
 
@@ -176,7 +182,7 @@ struct PointText {
         address: { i in
           place(i).map { "(long)(\(address($0, base: base, k: k, l: l))) + in\(i)_at" } ?? "0"
         },
-        scalar: { "c\($0)" }))
+        scalar: { scalar in "c\(scalars.firstIndex { $0.index == scalar } ?? 0)" }))
   }
 
   /// Stores the registers at `<out>_b`, `k` or `l` along the last outer axis.

@@ -10,6 +10,8 @@ import Synchronization
 public final class Optimizer: Sendable {
   /// What is updated, by name: the model's trainable parameters.
   public let parameters: [NamedParameter]
+  /// The model's running statistics: what a step's forward pass left pending is evaluated with the step.
+  private let buffers: [NamedBuffer]
 
   private struct State {
     var rule: any UpdateRule
@@ -19,15 +21,17 @@ public final class Optimizer: Sendable {
   private let state: Mutex<State>
 
   /// Works on the parameters of `model` that are trainable now.
-  public convenience init(_ rule: any UpdateRule, for model: any Layer) {
-    self.init(rule, model.namedParameters.filter(\.parameter.isTrainable))
+  public convenience init(_ rule: any UpdateRule, for model: any Module) {
+    self.init(rule, model.namedParameters.filter(\.parameter.isTrainable), buffers: model.namedBuffers)
   }
 
-  public init(_ rule: any UpdateRule, _ parameters: [NamedParameter]) {
-    self.parameters = parameters
+  public init(_ rule: any UpdateRule, _ parameters: [NamedParameter], buffers: [NamedBuffer] = []) {
+    (self.parameters, self.buffers) = (parameters, buffers)
     let slots = parameters.map { named in
-      rule.slots.map { _ in
-        Tensor.zeros(named.parameter.shape, dtype: named.parameter.dtype, on: named.parameter.value.device)
+      rule.slots.map { slot in
+        Tensor.full(
+          named.parameter.shape, rule.initialValue(ofSlot: slot), dtype: named.parameter.dtype,
+          on: named.parameter.value.device)
       }
     }
     state = Mutex(State(rule: rule, slots: slots))
@@ -78,7 +82,7 @@ public final class Optimizer: Sendable {
   public var stepCount: Int { state.withLock { $0.stepCount } }
 
   /// Updates every parameter, in place where nothing else holds its old value, and evaluates `others` (such as the
-  /// loss) in the same run.
+  /// loss) and the model's pending running statistics in the same run.
   ///
   /// `gradients` are in the order of `parameters`. Throws their errors, or those of the device; the parameters and the
   /// state are then as before, unless the device failed in the middle of the run.
@@ -96,6 +100,7 @@ public final class Optimizer: Sendable {
       var donated: [Tensor] = []
       var newValues: [Tensor] = []
       var slots: [[Tensor]] = []
+      let scalars = state.rule.scalars(step: state.stepCount + 1)
       for (index, named) in parameters.enumerated() {
         let old = named.parameter.value
         guard gradients[index].error != nil || gradients[index].shape == old.shape else {
@@ -106,13 +111,15 @@ public final class Optimizer: Sendable {
         }
         let new = state.rule.update(
           value: old.stopGradient(), gradient: gradients[index].stopGradient(), slots: state.slots[index],
-          step: state.stepCount + 1)
+          scalars: scalars.map { .full([], $0, dtype: old.dtype, on: old.device) })
         newValues.append(new.value)
         slots.append(new.slots)
         donated.append(old)
         donated += state.slots[index]
       }
-      try evaluate(newValues + slots.flatMap { $0 } + others, donating: donated)
+      // A buffer with an error says so when it is read; the step does not depend on it.
+      let pending = buffers.map(\.buffer.value).filter { !$0.isEvaluated && $0.error == nil }
+      try evaluate(newValues + slots.flatMap { $0 } + others + pending, donating: donated)
       for (named, value) in zip(parameters, newValues) { named.parameter.value = value }
       state.slots = slots
       state.stepCount += 1

@@ -141,7 +141,7 @@ struct CompiledFunctionTests {
   func signatures() throws {
     let device = Device.cpu
     let step = CompiledFunction(Self.descend)
-    func run(rows: Int, mode: Int = 0) throws -> [Double] {
+    func run(rows: Int, mode: [Int] = []) throws -> [Double] {
       try step(state: [weights(on: device)], inputs: batch(9, rows: rows, on: device), scalars: [0.5], mode: mode)
         .state[0].doubles()
     }
@@ -154,7 +154,7 @@ struct CompiledFunctionTests {
       #expect(try run(rows: 4) == four)
     }
     #expect(step.traces == 4)
-    #expect(try run(rows: 4, mode: 1) == four)
+    #expect(try run(rows: 4, mode: [1]) == four)
     #expect(step.traces == 5)
     #expect(try EngineOptions.with({ $0.fusion = false }) { try run(rows: 4) } == four)
     #expect(step.traces == 6)

@@ -81,8 +81,11 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 0
 fi
 root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
+trap 'umount -q "$root/proc" || true; rm -rf --one-file-system "$root"' EXIT
 mkdir -p "$root/tmp" "$root/dev" "$root/proc"
+# Every Linux has /proc, where the run-time linker reads the folder ($ORIGIN) that a program lies in. Where it may not be
+# mounted, the linker is told.
+mount -t proc proc "$root/proc" 2>/dev/null || export LD_ORIGIN_PATH=/$name
 for file in libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libutil.so.1 libresolv.so.2; do
   source=$(library $file)
   mkdir -p "$root$(dirname "$source")"

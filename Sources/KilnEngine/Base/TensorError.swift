@@ -13,6 +13,8 @@ public struct TensorError: Error, Hashable, Sendable, CustomStringConvertible {
   public var location: String?
   /// The layer path, such as "features.0", when a layer made the call.
   public var layer: String?
+  /// Which layer that is, for the models around it, which know its path from them.
+  package var layerAnchor: LayerAnchor?
 
   public init(
     operation: String, rule: String, operands: String = "", fix: String, location: String? = nil, layer: String? = nil
@@ -29,4 +31,11 @@ public struct TensorError: Error, Hashable, Sendable, CustomStringConvertible {
     if let location { text += " (at \(location))" }
     return text
   }
+}
+
+/// A place within the layer of this identity: "" is the layer itself.
+package struct LayerAnchor: Hashable, Sendable {
+  package var identity: ObjectIdentifier
+  package var place: String
+  package init(_ identity: ObjectIdentifier, place: String = "") { (self.identity, self.place) = (identity, place) }
 }

@@ -94,6 +94,11 @@ struct CanonicalGraph {
     removeDead()
   }
 
+  /// What a reference shows.
+  func shape(_ reference: Reference) -> Shape {
+    reference.views.reduce(values[reference.value].shape) { $1.resultShape($0) }
+  }
+
   /// (a b)^T as b^T a^T, so that the gradient of a transposed weight comes out in the weight's own layout.
   private static func transposedProduct(_ view: View, of input: Reference, in values: [Value]) -> Value? {
     let product = values[input.value]

@@ -58,11 +58,11 @@ public final class CompiledFunction: Sendable {
 
   /// Runs the function. Arguments that are not computed yet are evaluated first.
   ///
-  /// - Parameter mode: whatever else the function depends on, such as whether its layers are in training mode.
+  /// - Parameter mode: whatever else the function depends on, such as whether its layers are in training mode, as numbers.
   /// - Throws: errors that arguments or results carry; a `TensorError` for what cannot be replayed (see above); what the
   ///   device reports. State is given away only by a call that succeeds.
   public func callAsFunction(
-    state tensors: [Tensor] = [], inputs: [Tensor], scalars: [Double] = [], mode: Int = 0
+    state tensors: [Tensor] = [], inputs: [Tensor], scalars: [Double] = [], mode: [Int] = []
   ) throws -> (state: [Tensor], outputs: [Tensor]) {
     try Recorder.refuseReading()
     for tensor in tensors + inputs where !tensor.isEvaluated || tensor.error != nil { try evaluate(tensor) }
@@ -92,7 +92,7 @@ public final class CompiledFunction: Sendable {
   private func runEagerly(_ tensors: [Tensor], _ inputs: [Tensor], _ scalars: [Double]) throws -> (
     state: [Tensor], outputs: [Tensor]
   ) {
-    let arguments = try Arguments(state: tensors, inputs: inputs, scalars: scalars, mode: 0)
+    let arguments = try Arguments(state: tensors, inputs: inputs, scalars: scalars, mode: [])
     let numbers = scalars.map {
       Tensor.constant(Scalar($0, arguments.scalarType), shape: [], device: arguments.device)
     }
@@ -132,12 +132,12 @@ struct Arguments {
   let storages: [Storage]
   let stateCount: Int
   let scalars: [Double]
-  let mode: Int
+  let mode: [Int]
   let device: Device
   let options: EngineOptions.Flags
   var scalarType: DType { tensors.contains { $0.node.dtype == .float64 } ? .float64 : .float32 }
 
-  init(state: [Tensor], inputs: [Tensor], scalars: [Double], mode: Int) throws {
+  init(state: [Tensor], inputs: [Tensor], scalars: [Double], mode: [Int]) throws {
     tensors = state + inputs
     stateCount = state.count
     (self.scalars, self.mode) = (scalars, mode)

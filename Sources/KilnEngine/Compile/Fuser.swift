@@ -4,7 +4,7 @@
 /// its consumers' kernels. Kernels run in the order of their roots, and each reads only what earlier ones stored.
 /// Values are visited from the outputs back, so the kernels of a value's consumers are known when its turn comes.
 struct Fusion {
-  /// A kernel's identity: its root value, or for a piece of an assembly that value and the piece.
+  /// A kernel's identity: its root value, or for pieces of an assembly that value and the first of the pieces.
   struct Kernel: Hashable, Comparable {
     var root: Int
     var piece = -1
@@ -13,8 +13,8 @@ struct Fusion {
 
   /// Values that are stored in memory: roots of kernels, and further outputs of elementwise kernels.
   private(set) var isStored: [Bool]
-  /// Values stored by an elementwise kernel beside its root, by that root.
-  private(set) var extraOutputs: [Int: [Int]] = [:]
+  /// Values stored by an elementwise kernel beside its root (or beside the pieces of an assembly).
+  private(set) var extraOutputs: [Kernel: [Int]] = [:]
   private(set) var isExtraOutput: [Bool]
   /// For a reduction, matmul or convolution that is finished by an elementwise kernel: that kernel's root.
   private(set) var epilogueRoot: [Int: Int] = [:]
@@ -26,6 +26,8 @@ struct Fusion {
   /// Bounds that keep kernels within the argument limits of OpenCL 1.2 devices and compile times linear.
   static let maximumInstructions = 192
   static let maximumOperands = 20
+  /// Pieces of an assembly that one kernel stores at most.
+  static let maximumPieces = 8
   /// The dearest operation that is repeated to save a trip through memory.
   static let cheap = 2
   /// The dearest value without operands in memory (a dropout mask) that every kernel computes for itself.
@@ -49,6 +51,8 @@ struct Fusion {
   private var sizes: [Kernel: (instructions: Int, operands: Int)] = [:]
   /// What an element costs of a value that depends on random numbers, positions and scalars alone; `nil` for others.
   private var costWithoutMemory: [Int?] = []
+  /// For an assembly: the first input of each input's group, those that one kernel stores.
+  private var pieceGroups: [Int: [Int]] = [:]
 
   init(_ graph: CanonicalGraph, enabled: Bool) {
     self.graph = graph
@@ -65,6 +69,9 @@ struct Fusion {
       for (i, input) in value.inputs.enumerated() {
         edges[input.value].append(Edge(consumer: consumer, input: i, views: input.views))
       }
+    }
+    for (v, value) in graph.values.enumerated() {
+      if case .op(.assemble) = value.kind { pieceGroups[v] = Self.groupedPieces(value, in: graph) }
     }
     for output in graph.outputs { isOutput[output.value] = true }
     for value in graph.values {
@@ -122,12 +129,12 @@ struct Fusion {
     // As a further output of the first kernel that uses it: every other reader must come later.
     let root = graph.values[first.root]
     let laterReaders = readers.allSatisfy { $0 > first.root }
-    if first.piece < 0, root.isElementwise, isStored[first.root], laterReaders, root.shape == value.shape,
-      alignedWith(first, v)
+    if first.piece != 0, first.piece > 0 || root.isElementwise, isStored[first.root], laterReaders,
+      shape(of: first) == value.shape, alignedWith(first, v)
     {
       isStored[v] = true
       isExtraOutput[v] = true
-      extraOutputs[first.root, default: []].append(v)
+      extraOutputs[first, default: []].append(v)
       kernels[v] = [first]
       isAligned[v] = true
       isRepeated[v] = false
@@ -135,6 +142,34 @@ struct Fusion {
       return
     }
     store(v)
+  }
+
+  /// The points that a kernel visits.
+  private func shape(of kernel: Kernel) -> Shape {
+    let root = graph.values[kernel.root]
+    return kernel.piece < 0 ? root.shape : graph.shape(root.inputs[kernel.piece])
+  }
+
+  /// For each input of an assembly the first of its group: neighbours of one shape, which one kernel can store.
+  private static func groupedPieces(_ assembly: CanonicalGraph.Value, in graph: CanonicalGraph) -> [Int] {
+    var groups: [Int] = []
+    var shape: Shape?
+    for (input, reference) in assembly.inputs.enumerated() {
+      let next = graph.shape(reference)
+      // Input 0 is the fill.
+      let joins = input > 1 && next == shape && input - groups[input - 1] < maximumPieces
+      groups.append(joins ? groups[input - 1] : input)
+      shape = next
+    }
+    return groups
+  }
+
+  /// The inputs of an assembly in groups; each is stored by one kernel.
+  func pieces(of assembly: Int) -> [[Int]] {
+    let groups = pieceGroups[assembly] ?? []
+    return groups.indices.dropFirst().reduce(into: [[Int]]()) { result, input in
+      if groups[input] == input { result.append([input]) } else { result[result.count - 1].append(input) }
+    }
   }
 
   /// Whether every path from `v` into `kernel` is free of views, and other kernels read it from memory.
@@ -205,7 +240,8 @@ struct Fusion {
       // Input 0 is the constant fill; a piece is computed in place when nothing else uses it. What a product finishes in
       // its own kernel is better stored by that, in place as well.
       if edge.input > 0, keepsOrder(edge.views), endsProducer(v) { return nil }
-      return ([Kernel(root: edge.consumer, piece: edge.input)], false, repeats)
+      let group = pieceGroups[edge.consumer]?[edge.input] ?? edge.input
+      return ([Kernel(root: edge.consumer, piece: group)], edge.views.isEmpty, repeats)
     default: return nil
     }
   }
@@ -263,7 +299,7 @@ struct Fusion {
       guard seen.insert(v).inserted else { continue }
       members.append(v)
       for input in graph.values[v].inputs where graph.values[input.value].isElementwise {
-        let computedHere = !isStored[input.value] || extraOutputs[root]?.contains(input.value) == true
+        let computedHere = !isStored[input.value] || extraOutputs[kernel]?.contains(input.value) == true
         if computedHere { pending.append(input.value) }
       }
     }

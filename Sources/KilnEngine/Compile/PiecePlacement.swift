@@ -23,7 +23,7 @@ struct PiecePlacement {
     let results = Set(graph.outputs.map(\.value))
     // What an elementwise kernel that stores several values ends with.
     var kernelRoot: [Int: Int] = [:]
-    for (root, extras) in fusion.extraOutputs { for extra in extras { kernelRoot[extra] = root } }
+    for (kernel, extras) in fusion.extraOutputs { for extra in extras { kernelRoot[extra] = kernel.root } }
 
     // An assembly that is a piece itself comes after those that it is a piece of.
     for v in graph.values.indices.reversed() {

@@ -4,7 +4,7 @@ struct Signature {
   private let dtypes: [DType]
   private let stateCount: Int
   private let scalarCount: Int
-  private let mode: Int
+  private let mode: [Int]
   private let device: Device
   private let options: EngineOptions.Flags
 
@@ -215,7 +215,7 @@ struct Recording: Sendable {
     var values: [Scalar] = []
     values.reserveCapacity(draws.count * 2)
     for draw in draws {
-      let state = draw.generator.next()
+      let state = draw.generator.takeState()
       if draw.slot != nil { values += [Scalar(bits: state.key), Scalar(bits: state.counter)] }
     }
     return values

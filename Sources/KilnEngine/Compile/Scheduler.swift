@@ -18,6 +18,8 @@ struct Scheduler {
   var schedule = Schedule()
   /// Strides of leaves that are not dense.
   private var leafLayouts: [Int: Layout] = [:]
+  /// The first of the pieces that the kernel under construction stores; -1 outside assemblies.
+  private var piece = -1
   /// Dense copies already made, so that two readers share one.
   private var copies: [Reference: Int] = [:]
   /// Values that are made where they belong in a concatenation.
@@ -155,7 +157,7 @@ struct Scheduler {
     let value = graph.values[v]
     guard value.shape.count > 0 else { return }
     var builder = KernelBuilder(shape: value.shape)
-    let outputs = [v] + (fusion.extraOutputs[v] ?? [])
+    let outputs = [v] + (fusion.extraOutputs[Fusion.Kernel(root: v)] ?? [])
     for output in outputs {
       let register = build(Reference(value: output), root: v, producer: nil, in: &builder)
       builder.expression.outputs.append(register)
@@ -201,7 +203,7 @@ struct Scheduler {
     let value = graph.values[v]
     guard value.isElementwise else { return false }
     if !fusion.isStored[v] || v == root || value.isFree { return true }
-    return fusion.extraOutputs[root]?.contains(v) == true
+    return fusion.extraOutputs[Fusion.Kernel(root: root, piece: piece)]?.contains(v) == true
   }
 
   private mutating func compute(
@@ -253,11 +255,34 @@ struct Scheduler {
       fill.expression.outputs = [build(value.inputs[0], root: v, producer: nil, in: &fill)]
       emitElementwise(fill, outputs: [(v, value.dtype, layout(v))])
     }
-    for (i, piece) in value.inputs.dropFirst().enumerated() where !pieces.isPlaced(piece.value, in: v, piece: i) {
-      let shape = piece.views.reduce(graph.values[piece.value].shape) { $1.resultShape($0) }
+    for group in fusion.pieces(of: v) { emitPieces(group, of: v, assembly) }
+  }
+
+  /// One kernel for pieces of one shape, more if they read too much for one.
+  private mutating func emitPieces(_ group: [Int], of v: Int, _ assembly: Assembly) {
+    let value = graph.values[v]
+    let shape = graph.shape(value.inputs[group[0]])
+    piece = group[0]
+    defer { piece = -1 }
+    let extra = fusion.extraOutputs[Fusion.Kernel(root: v, piece: piece)] ?? []
+    let whole = layout(v)
+    var pending: [(reference: Reference, value: Int, place: Layout)] = []
+    for input in group where !pieces.isPlaced(value.inputs[input].value, in: v, piece: input - 1) {
+      pending.append((value.inputs[input], v, assembly.place(of: input - 1, shape, in: whole)))
+    }
+    pending += extra.map { (Reference(value: $0), $0, layout($0)) }
+    while !pending.isEmpty {
       var builder = KernelBuilder(shape: shape)
-      builder.expression.outputs = [build(piece, root: v, producer: nil, in: &builder)]
-      emitElementwise(builder, outputs: [(v, value.dtype, assembly.place(of: i, shape, in: layout(v)))])
+      var outputs: [(Int, DType, Layout)] = []
+      while let next = pending.first {
+        var longer = builder
+        longer.expression.outputs.append(build(next.reference, root: v, producer: nil, in: &longer))
+        if !outputs.isEmpty, longer.operands.count > Fusion.maximumOperands { break }
+        builder = longer
+        outputs.append((next.value, graph.values[next.value].dtype, next.place))
+        pending.removeFirst()
+      }
+      emitElementwise(builder, outputs: outputs)
     }
   }
 }

@@ -4,7 +4,7 @@ extension Scheduler {
     let value = graph.values[v]
     guard case .op(let op) = value.kind, value.shape.count > 0 else { return }
     var epilogue = KernelBuilder(shape: root.map { graph.values[$0].shape } ?? value.shape)
-    var outputs = root.map { [$0] + (fusion.extraOutputs[$0] ?? []) } ?? [v]
+    var outputs = root.map { [$0] + (fusion.extraOutputs[Fusion.Kernel(root: $0)] ?? []) } ?? [v]
     // First, so that a device may leave its result there and finish from it.
     if root != nil, fusion.isKeptProducer.contains(v) { outputs.insert(v, at: 0) }
     for output in outputs {

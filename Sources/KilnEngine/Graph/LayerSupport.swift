@@ -10,10 +10,19 @@ extension Tensor {
     return isWatched ? stopGradient().watched() : stopGradient()
   }
 
-  /// The error of this tensor, if it has one, with a layer's name before the path of the layer that it names.
-  package func inLayer(_ name: String) -> Tensor {
-    guard var error = error as? TensorError else { return self }
-    error.layer = error.layer.map { "\(name).\($0)" } ?? name
-    return .carrying(error, shape: shape, dtype: dtype, device: device)
+  /// This tensor with another error in place of its own.
+  package func replacing(_ error: TensorError) -> Tensor {
+    .carrying(error, shape: shape, dtype: dtype, device: device)
   }
+
+  /// A mistake in a layer's input or configuration; an operand's own error goes first.
+  package static func layerFailure(
+    _ operation: String, rule: String, operands: [(String, Tensor)], fix: String, shape: Shape = [],
+    dtype: DType = .float32
+  ) -> Tensor {
+    failure(operation, rule: rule, operands: operands, fix: fix, shape: shape, dtype: dtype)
+  }
+
+  /// The number of the newest value of any graph: those made later have higher ones.
+  package static var newestValue: UInt64 { Node.newest }
 }

@@ -34,6 +34,7 @@ public final class Node: Sendable {
   }
   private let state: Mutex<State>
   private static let counter = Atomic<UInt64>(0)
+  static var newest: UInt64 { counter.load(ordering: .relaxed) }
 
   init(
     _ op: Op, inputs: [Node] = [], shape: Shape, dtype: DType, device: Device, storage: Storage? = nil,

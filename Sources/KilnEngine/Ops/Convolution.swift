@@ -1,5 +1,5 @@
 /// What surrounds an image in a convolution or a pooling.
-public enum ConvolutionPadding: Hashable, Sendable {
+public enum ConvolutionPadding: Hashable, Sendable, ExpressibleByIntegerLiteral {
   /// Nothing: only windows that lie inside.
   case valid
   /// As much as makes the result ceil(size / stride), the odd row or column at the end, as in Keras and TensorFlow.
@@ -11,6 +11,12 @@ public enum ConvolutionPadding: Hashable, Sendable {
   public static func symmetric(_ y: Int, _ x: Int) -> ConvolutionPadding {
     .explicit(top: y, bottom: y, left: x, right: x)
   }
+
+  /// The same on all sides: `padding: 1`.
+  public init(integerLiteral count: Int) { self = .symmetric(count, count) }
+
+  /// The same on all sides.
+  public static func all(_ count: Int) -> ConvolutionPadding { .symmetric(count, count) }
 
   /// For 1-D calls.
   public static func explicit(left: Int, right: Int) -> ConvolutionPadding {

@@ -7,10 +7,11 @@ public func leakyReLU(_ x: Tensor, slope: Double = 0.01) -> Tensor {
   return select(x .> 0, x, x * slope)
 }
 
-/// x above 0, `alpha` * (exp(x) - 1) below.
+/// x above 0, `alpha` * (exp(x) - 1) below; the gradient at 0 is `alpha`.
 public func elu(_ x: Tensor, alpha: Double = 1) -> Tensor {
   let x = x.requiringFloat("elu")
-  return select(x .> 0, x, expm1(minimum(x, 0)) * alpha)
+  let isPositive = x .> 0
+  return select(isPositive, x, expm1(select(isPositive, 0, x)) * alpha)
 }
 
 /// How `gelu` is computed.

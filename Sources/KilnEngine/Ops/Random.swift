@@ -9,7 +9,7 @@ extension Tensor {
     _ file: StaticString, _ line: UInt
   ) -> Tensor {
     if let bad = sizeFailure(name, shape, dtype, device, file, line) { return bad }
-    let state = generator.next()
+    let state = generator.takeState()
     let result = make(
       .random(distribution, key: state.key, counter: state.counter), [], shape: shape, dtype: dtype, device: device,
       file: file, line: line)

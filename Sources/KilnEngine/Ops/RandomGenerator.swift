@@ -25,14 +25,17 @@ public final class RandomGenerator: Sendable {
   /// Generators of one seed and different streams are independent.
   public init(seed: UInt64, stream: UInt64 = 0) { mutex = Mutex(State(seed: seed, stream: stream)) }
 
+  /// A generator that goes on from a state.
+  public init(_ state: State) { mutex = Mutex(state) }
+
   /// Where the sequence is; settable, to resume it.
   public var state: State {
     get { mutex.withLock { $0 } }
     set { mutex.withLock { $0 = newValue } }
   }
 
-  /// The state whose key and counter are the next draw's, which are then used up.
-  func next() -> State {
+  /// The state before the next draw, which is then used up: a generator set to it draws the same numbers again.
+  package func takeState() -> State {
     mutex.withLock { state in
       defer { state.counter &+= 1 }
       return state

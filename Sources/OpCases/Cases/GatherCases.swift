@@ -6,8 +6,13 @@ enum GatherCases {
 
   static var all: [OpCase] { reads + adds + hot }
 
-  private static func outOfRange(_ name: String, _ call: @escaping @Sendable (Device, Tensor) -> Tensor) -> Refusal {
-    Refusal("an index out of range", name, atRunTime: true) { call($0, Tensor([0, 9] as [Int], on: $0)) }
+  /// The nearest indices outside 0..<5 on both sides, and the farthest.
+  private static func outOfRange(
+    _ name: String, _ call: @escaping @Sendable (Device, Tensor) -> Tensor
+  ) -> [Refusal] {
+    [5, -1, Int.max, Int.min].map { index in
+      Refusal("index \(index) of 5", name, atRunTime: true) { call($0, Tensor([0, index] as [Int], on: $0)) }
+    }
   }
 
   private static var reads: [OpCase] {
@@ -20,7 +25,7 @@ enum GatherCases {
       )
       .refusing("float indices") { zeros([5, 3], .float32, $0).gathered(zeros([2], .float32, $0)) }
       .refusing("an axis out of range") { zeros([5, 3], .float32, $0).gathered(zeros([2], .int64, $0), axis: 2) }
-      .with { $0.refusals.append(outOfRange("gathered") { zeros([5, 3], .float32, $0).gathered($1) }) },
+      .with { $0.refusals += outOfRange("gathered") { zeros([5, 3], .float32, $0).gathered($1) } },
       OpCase(
         "gathered", "axis 1, matrix of indices", on: [any, .indices(5)], shapes: [[[2, 5, 3], [2, 4]]], order: 2,
         call: { $0[0].gathered($0[1], axis: 1) }, reference: { Reference.gather($0[0], $0[1], axis: 1) }),
@@ -40,8 +45,9 @@ enum GatherCases {
       )
       .refusing("another rank") { zeros([3, 5], .float32, $0).takenAlong(zeros([3], .int64, $0), axis: 1) }
       .with {
-        $0.refusals.append(
-          outOfRange("takenAlong") { zeros([2, 5], .float32, $0).takenAlong($1.reshaped(to: [2, 1]), axis: 1) })
+        $0.refusals += outOfRange("takenAlong") {
+          zeros([2, 5], .float32, $0).takenAlong($1.reshaped(to: [2, 1]), axis: 1)
+        }
       },
       OpCase(
         "takenAlong", "axis 0", on: [any, .indices(5)], shapes: [[[5, 3], [4, 3]]], order: 2,
@@ -51,7 +57,7 @@ enum GatherCases {
         call: { embedding($0[0], $0[1]) }, reference: { Reference.gather($0[0], $0[1], axis: 0) }
       )
       .refusing("a vector for the table") { embedding(zeros([7], .float32, $0), zeros([2], .int64, $0)) }
-      .with { $0.refusals.append(outOfRange("embedding") { embedding(zeros([5, 3], .float32, $0), $1) }) },
+      .with { $0.refusals += outOfRange("embedding") { embedding(zeros([5, 3], .float32, $0), $1) } },
     ]
   }
 
@@ -67,7 +73,7 @@ enum GatherCases {
         scatterAdd(zeros([8, 3], .float32, $0), zeros([7], .int64, $0), axis: 0, count: 5)
       }
       .with {
-        $0.refusals.append(outOfRange("scatterAdd") { scatterAdd(zeros([2, 3], .float32, $0), $1, axis: 0, count: 5) })
+        $0.refusals += outOfRange("scatterAdd") { scatterAdd(zeros([2, 3], .float32, $0), $1, axis: 0, count: 5) }
       },
       OpCase(
         "scatterAdd", "axis 1", on: [any, .indices(5)], shapes: [[[2, 8, 3], [8]]], ulps: 1, order: 2,
@@ -82,10 +88,9 @@ enum GatherCases {
         scatterAddAlong(zeros([3, 8], .float32, $0), zeros([3, 7], .int64, $0), axis: 1, count: 5)
       }
       .with {
-        $0.refusals.append(
-          outOfRange("scatterAddAlong") {
-            scatterAddAlong(zeros([2, 1], .float32, $0), $1.reshaped(to: [2, 1]), axis: 1, count: 5)
-          })
+        $0.refusals += outOfRange("scatterAddAlong") {
+          scatterAddAlong(zeros([2, 1], .float32, $0), $1.reshaped(to: [2, 1]), axis: 1, count: 5)
+        }
       },
       OpCase(
         "scatterAddAlong", "axis 0", on: [any, .indices(5)], shapes: [[[8, 3], [8, 3]]], ulps: 1, order: 2,

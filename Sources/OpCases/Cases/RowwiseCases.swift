@@ -123,10 +123,11 @@ enum RowwiseCases {
         crossEntropy(logits: zeros([4, 5], .float32, $0), labels: zeros([4], .float32, $0))
       }
       .with {
-        $0.refusals.append(
-          Refusal("a label out of range", "crossEntropy", atRunTime: true) {
-            crossEntropy(logits: zeros([2, 5], .float32, $0), labels: Tensor([0, 5] as [Int], on: $0))
-          })
+        $0.refusals += [5, -1, Int.max, Int.min].map { label in
+          Refusal("label \(label) of 5", "crossEntropy", atRunTime: true) {
+            crossEntropy(logits: zeros([2, 5], .float32, $0), labels: Tensor([0, label] as [Int], on: $0))
+          }
+        }
       },
       OpCase(
         "crossEntropy", "ignored labels", on: [any, partly], shapes: [[[6, 5], [6]], [[67, 5], [67]]], ulps: 2,

@@ -34,10 +34,12 @@ public enum SelfTest {
   /// - Parameters:
   ///   - depth: how much of the table; by default all of it on the CPU and `lean` elsewhere.
   ///   - tiny: only small shapes and no gradients, for simulators that are a thousand times slower than a device.
+  ///   - beforeRun: called with the words of each run before it starts: the last ones name the run in which a driver
+  ///     hangs or ends the process.
   ///   - progress: called after each operation on each device.
   public static func run(
     devices: [Device], pattern: String? = nil, depth: Depth? = nil, tiny: Bool = false,
-    progress: (Summary) -> Void = { _ in }
+    beforeRun: (String) -> Void = { _ in }, progress: (Summary) -> Void = { _ in }
   ) -> Report {
     let chosen = OpTable.all.filter { matches($0, pattern) }
     var report = Report(summaries: [], failures: [], cases: 0, seconds: 0)
@@ -52,6 +54,7 @@ public enum SelfTest {
         let time = clock.measure {
           for one in chosen where one.name == name {
             for run in one.runs(on: device, depth: depth) where !tiny || one.isTiny(run) {
+              beforeRun("\(device.name) \(one.id) \(run.dtype?.description ?? "") \(run.words(one))")
               let result = runner.run(one, run)
               summary.cases += 1
               summary.worstErrorInBounds = max(summary.worstErrorInBounds, result.worstErrorInBounds)

@@ -1,0 +1,58 @@
+extension Tensor {
+  /// The floating-point operations that this value takes, as far as its graph was built after the value numbered `mark`.
+  ///
+  /// A product of matrices and a convolution count 2 for each multiplication with its addition; elementwise operations 1
+  /// for each element of the result; reductions and scans 1 for each element of the input; pooling 1 for each place of
+  /// each window; row operations what their plain compositions take. Moving data, casts and random numbers are free.
+  package func operationCount(since mark: UInt64 = 0) -> Int {
+    var total = 0
+    var seen: Set<ObjectIdentifier> = []
+    var pending = [node]
+    while let node = pending.popLast() {
+      guard node.id > mark, seen.insert(ObjectIdentifier(node)).inserted else { continue }
+      total += node.operations
+      pending += node.inputs
+    }
+    return total
+  }
+}
+
+extension Node {
+  fileprivate var operations: Int {
+    let first = inputs.first?.shape ?? []
+    switch op {
+    case .leaf, .constant, .position, .random, .cast, .view, .assemble, .transfer, .identity, .argsort: return 0
+    case .unary, .binary, .select: return shape.count
+    case .reduce, .scan: return first.count
+    case .rowwise(let row): return row.plainOperations * first.count
+    case .matmul: return 2 * shape.count * (first.dimensions.last ?? 0)
+    case .convolution(let c):
+      let products = c.batch * c.filters * c.outHeight * c.outWidth
+      return 2 * products * (c.channels / Swift.max(c.groups, 1)) * c.kernelHeight * c.kernelWidth
+    case .pool(let pool):
+      return pool.planes * pool.outHeight * pool.outWidth * pool.kernelHeight * pool.kernelWidth
+    case .gather(let gather):
+      switch gather.kind {
+      case .rows, .along: return 0
+      case .scatterAddRows, .scatterAddAlong: return first.count
+      }
+    }
+  }
+}
+
+extension Rowwise {
+  /// Operations on each element in the plain composition.
+  fileprivate var plainOperations: Int {
+    switch self {
+    case .softmax, .logSoftmax: 5
+    case .layerNorm: 7
+    case .rmsNorm: 4
+    case .crossEntropy: 4
+    case .crossEntropyGradient: 6
+    case .softmaxGradient: 4
+    case .logSoftmaxGradient: 4
+    case .layerNormGradient: 14
+    case .rmsNormGradient: 10
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import KilnEngine
+import Synchronization
+
+/// Notes the calls of a model's layers while `summary` runs it.
+final class LayerRecorder: Sendable {
+  /// One call of a layer.
+  struct Call {
+    /// How many recorded calls it lies within.
+    var depth: Int
+    /// Where the layer is in the model; nil if it is not stored there.
+    var path: String?
+    var module: any Module
+    var outputShape: Shape?
+    var operations = 0
+  }
+
+  @TaskLocal static var current: LayerRecorder?
+
+  private struct Frame {
+    var path: String?
+    var type: Any.Type
+    /// A container announced the call, and the layer itself has not yet.
+    var isAnnounced: Bool
+  }
+  private struct State {
+    var frames: [Frame] = []
+    var calls: [Call] = []
+  }
+  private let state = Mutex(State())
+  private let paths: [ObjectIdentifier: [(path: String, type: Any.Type)]]
+
+  init(root: any Module) {
+    var paths: [ObjectIdentifier: [(path: String, type: Any.Type)]] = [:]
+    for (name, module) in root.namedModules {
+      if let identity = module.layerIdentity { paths[identity, default: []].append((name, type(of: module))) }
+    }
+    self.paths = paths
+  }
+
+  var calls: [Call] { state.withLock { $0.calls } }
+
+  /// Runs `body`, the computation of `module`. A container gives the name under which it holds it.
+  func record(_ module: any Module, named name: String?, _ body: () -> Tensor) -> Tensor {
+    let kind = type(of: module)
+    let identity = name == nil ? module.layerIdentity : nil
+    let index = state.withLock { state -> Int? in
+      if let top = state.frames.last, top.isAnnounced, name == nil, top.type == kind {
+        state.frames[state.frames.count - 1].isAnnounced = false
+        return nil
+      }
+      var path: String?
+      if let name {
+        path = state.frames.last.flatMap(\.path).map { $0.isEmpty ? name : "\($0).\(name)" }
+      } else if let identity {
+        path = paths[identity]?.first { $0.type == kind }?.path
+      }
+      state.calls.append(Call(depth: state.frames.count, path: path, module: module))
+      state.frames.append(Frame(path: path, type: kind, isAnnounced: name != nil))
+      return state.calls.count - 1
+    }
+    guard let index else { return body() }
+    let mark = Tensor.newestValue
+    let y = body()
+    let operations = y.operationCount(since: mark)
+    state.withLock { state in
+      state.frames.removeLast()
+      state.calls[index].outputShape = y.shape
+      state.calls[index].operations = operations
+    }
+    return y
+  }
+}
