@@ -73,9 +73,9 @@ public struct Upsample: Layer {
       if out % count == 0, out == 2 * count || scale.map({ $0 == Double(out / count) }) ?? true {
         return repeated(x, axis, out / count)
       }
-      // PyTorch computes these places in float32.
-      let places = (0..<out).map { min(Int(Float($0) * Float(step)), count - 1) }
-      return x.gathered(Tensor(places, on: x.device), axis: axis)
+      // PyTorch computes these places in float32 too.
+      let places = floor(Tensor.arange(to: Double(out), on: x.device) * step).clamped(max: Double(count - 1))
+      return x.gathered(places.cast(to: .int64), axis: axis)
     case .bilinear(let alignCorners):
       if alignCorners && out == count { return x }
       let index = Tensor.arange(to: Double(out), dtype: x.dtype, on: x.device)

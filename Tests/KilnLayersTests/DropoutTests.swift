@@ -74,4 +74,27 @@ struct DropoutTests {
     let without = try Kiln.program(for: [plain])
     #expect(dropping.arenaBytes <= without.arenaBytes)
   }
+
+  @Test("a compiled function draws the masks that the plain one draws")
+  func compiled() throws {
+    func sums(isCompiled: Bool) throws -> [[Double]] {
+      let generator = RandomGenerator(seed: 5)
+      let model = Sequential([Dropout(generator: generator), AlphaDropout(generator: generator)])
+      let body: CompiledFunction.Body = { _, inputs, _ in
+        let x = inputs[0].watched()
+        let y = model(x)
+        return (state: [], outputs: [y, try gradient(of: y.sum(), withRespectTo: x)])
+      }
+      let function = CompiledFunction(body)
+      return try (0..<4).map { _ in
+        let x = Tensor.ones([64])
+        try evaluate(x)
+        let outputs = isCompiled ? try function(state: [], inputs: [x]).outputs : try body([], [x], []).outputs
+        return try outputs.flatMap { try $0.doubles() }
+      }
+    }
+    let plain = try sums(isCompiled: false)
+    #expect(try sums(isCompiled: true) == plain)
+    #expect(Set(plain).count == 4)
+  }
 }
