@@ -55,7 +55,7 @@ public struct MultiHeadAttention: Layer {
   }
 
   /// Self-attention without a mask: x [batch, time, features], same shape out.
-  public func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { self(x, mask: nil) } }
+  public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
 
   /// Self-attention: x [batch, time, features], same shape out.
   ///
@@ -73,7 +73,9 @@ public struct MultiHeadAttention: Layer {
     query: Tensor, key: Tensor, value: Tensor? = nil, mask: Tensor? = nil, keyMask: Tensor? = nil,
     isCausal: Bool = false
   ) -> Tensor {
-    attend(query: query, key: key, value: value, mask: mask, keyMask: keyMask, isCausal: isCausal).output
+    observed(query, key) {
+      attend(query: query, key: key, value: value, mask: mask, keyMask: keyMask, isCausal: isCausal).output
+    }
   }
 
   /// As `callAsFunction`, with the weights [batch, heads, queries, keys].
