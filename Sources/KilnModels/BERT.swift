@@ -165,7 +165,8 @@ public struct BERTLayer: Module {
         operands: [("x", x)], fix: "choose other heads", shape: x.shape, dtype: x.dtype)
     }
     func split(_ x: Tensor) -> Tensor {
-      x.reshaped(to: [x.shape[0], x.shape[1], heads, x.shape[2] / heads]).permuted([0, 2, 1, 3])
+      guard x.error == nil, x.rank == 3 else { return x }
+      return x.reshaped(to: [x.shape[0], x.shape[1], heads, x.shape[2] / heads]).permuted([0, 2, 1, 3])
     }
     let mask = keyMask.map { $0.expanded(axis: 1).expanded(axis: 1) }
     let attended = scaledDotProductAttention(

@@ -211,5 +211,9 @@ struct AttentionTests {
     #expect(words(RotaryEmbedding()(Tensor.zeros([2, 3], on: .cpu))).contains("even"))
     #expect(words(LearnedEncoding(2, 6, on: .cpu)(x)).contains("within the table"))
     #expect(words(MultiHeadAttention(6, heads: 0, on: .cpu)(x)).contains("heads"))
+    #expect(words(layer(x.cast(to: .float64))).contains("one dtype"))
+    var cache = layer.makeCache(batch: 2, capacity: 4)
+    layer.inProjWeight?.value = .zeros([4, 4], on: .cpu)
+    #expect(words(layer(x)) != "" && words(layer(x, cache: &cache)) != "")
   }
 }
