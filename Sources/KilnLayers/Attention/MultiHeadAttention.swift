@@ -132,8 +132,7 @@ public struct MultiHeadAttention: Layer {
       } else {
         weight = [qProjWeight, kProjWeight, vProjWeight][range.lowerBound]?.value ?? outProj.weight.value
       }
-      let y = matmul(x, weight.transposed())
-      return inProjBias.map { y + $0.value.sliced(axis: 0, from: from, to: to) } ?? y
+      return affine(x, weight, inProjBias?.value.sliced(axis: 0, from: from, to: to))
     }
     func split(_ x: Tensor, _ heads: Int) -> Tensor {
       guard x.error == nil, x.rank == 3 else { return x }
