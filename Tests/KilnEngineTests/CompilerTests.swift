@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import KilnEngine
@@ -140,6 +141,52 @@ import Testing
     let y = x.flipped(axes: [0]) + x
     try evaluate([y], donating: [x])
     #expect(try y.scalars(as: Float.self) == expected)
+  }
+
+  @Test func memoryThatALaterStepReadsIsNotOverwritten() throws {
+    let x = ramp([4, 4])
+    let before = try x.doubles()
+    let y = x + 1
+    let z = matmul(x, y)  // runs after y is written
+    try evaluate([y, z], donating: [x])
+    let result = try z.doubles()
+    for i in 0..<4 {
+      for j in 0..<4 {
+        var sum = 0.0
+        for k in 0..<4 { sum += before[i * 4 + k] * (before[k * 4 + j] + 1) }
+        #expect(abs(result[i * 4 + j] - sum) < 1e-5)
+      }
+    }
+  }
+
+  @Test func transposedReadForbidsUpdateInPlace() throws {
+    // Larger than a block of elements that a device may hold in registers.
+    let x = ramp([128, 128])
+    let before = try x.doubles()
+    let memory = x.bufferIdentity
+    let y = x.transposed() * 2
+    try evaluate([y], donating: [x])
+    #expect(y.bufferIdentity != memory)
+    let result = try y.doubles()
+    var expected: [Double] = []
+    for i in 0..<128 { for j in 0..<128 { expected.append(before[j * 128 + i] * 2) } }
+    #expect(result == expected)
+  }
+
+  @Test func valueReadThroughAViewIsNotStoredBesideItsReader() throws {
+    let x = ramp([3, 3])
+    let before = try x.doubles()
+    let v = exp(x)
+    let y = v.transposed() + x
+    // In one kernel it would be computed twice: once to be stored, once in the reader's order.
+    #expect(try kinds([v, y]) == ["elementwise", "elementwise"])
+    try evaluate(v, y)
+    let (stored, result) = (try v.doubles(), try y.doubles())
+    for i in 0..<9 {
+      let transposed = before[i % 3 * 3 + i / 3]
+      #expect(abs(stored[i] - Foundation.exp(before[i])) < 1e-6)
+      #expect(abs(result[i] - (Foundation.exp(transposed) + before[i])) < 1e-6)
+    }
   }
 
   @Test func resultsOwnTheirMemory() throws {
