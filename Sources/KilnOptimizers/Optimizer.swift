@@ -47,7 +47,8 @@ public final class Optimizer: Sendable {
     for (index, group) in groups.enumerated() where !groupOf.contains(index + 1) {
       throw TensorError(
         operation: "Optimizer",
-        rule: "group \(index) with the patterns \(group.patterns) holds none of the model's \(parameters.count) parameters",
+        rule:
+          "group \(index) with the patterns \(group.patterns) holds none of the model's \(parameters.count) parameters",
         fix: "a parameter belongs to the first group that names it; see `model.namedParameters`")
     }
     let rules = groups.map { group -> any UpdateRule in
@@ -100,7 +101,9 @@ public final class Optimizer: Sendable {
     set {
       withState { state in
         let old = state.rules[0].learningRate
-        for group in state.rules.indices.dropFirst() where old != 0 { state.rules[group].learningRate *= newValue / old }
+        for group in state.rules.indices.dropFirst() where old != 0 {
+          state.rules[group].learningRate *= newValue / old
+        }
         state.rules[0].learningRate = newValue
       }
     }

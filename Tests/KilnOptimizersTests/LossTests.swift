@@ -8,7 +8,8 @@ struct LossCase: Sendable {
   /// The public function that it calls.
   var function: String
   var name: String
-  var compute: @Sendable (_ x: [Tensor], _ reduction: LossReduction, _ other: (String) throws -> Tensor) throws -> Tensor
+  var compute:
+    @Sendable (_ x: [Tensor], _ reduction: LossReduction, _ other: (String) throws -> Tensor) throws -> Tensor
 
   static let all: [LossCase] = [
     LossCase(function: "meanSquaredError", name: "mse") { x, r, _ in meanSquaredError(x[0], x[1], reduction: r) },

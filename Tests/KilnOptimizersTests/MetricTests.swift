@@ -89,7 +89,9 @@ struct MetricTests {
     #expect(accuracy.value == 0.5 && accuracy.count == 2)
     #expect(throws: TensorError.self) { try accuracy.update(predictions, labels: Tensor([0, 1], on: .cpu)) }
     var matrix = ConfusionMatrix(classes: 2)
-    let error = #expect(throws: TensorError.self) { try matrix.update(predictions, labels: Tensor([0, 1, 2], on: .cpu)) }
+    let error = #expect(throws: TensorError.self) {
+      try matrix.update(predictions, labels: Tensor([0, 1, 2], on: .cpu))
+    }
     #expect(error?.rule.contains("sample 2") == true)
     #expect(matrix.value == [[0, 0], [0, 0]])
     #expect(throws: TensorError.self) { try matrix.merge(ConfusionMatrix(classes: 3)) }

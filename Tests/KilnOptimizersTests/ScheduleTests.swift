@@ -25,7 +25,10 @@ struct ScheduleTests {
     (
       "sequential",
       SequentialSchedule(
-        [LinearWarmup(steps: 100, from: 0.01), StepSchedule(every: 200, factor: 0.5), ExponentialSchedule(factor: 0.99)],
+        [
+          LinearWarmup(steps: 100, from: 0.01), StepSchedule(every: 200, factor: 0.5),
+          ExponentialSchedule(factor: 0.99),
+        ],
         milestones: [100, 800])
     ),
   ]

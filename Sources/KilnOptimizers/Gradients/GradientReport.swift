@@ -28,7 +28,8 @@ public struct GradientReport: Sendable, CustomStringConvertible {
       let g = gradient.stopGradient()
       return [
         KilnOptimizers.globalNorm([g]), g.count == 0 ? .zeros([], dtype: g.dtype, on: g.device) : abs(g).max(),
-        KilnOptimizers.globalNorm([named.parameter.value.stopGradient()]), logicalNot(isFinite(g)).cast(to: .int64).sum(),
+        KilnOptimizers.globalNorm([named.parameter.value.stopGradient()]),
+        logicalNot(isFinite(g)).cast(to: .int64).sum(),
       ]
     }
     try evaluate(figures.flatMap { $0 })
@@ -50,4 +51,3 @@ public struct GradientReport: Sendable, CustomStringConvertible {
     }.joined(separator: "\n")
   }
 }
-
