@@ -22,6 +22,9 @@ struct LossCase: Sendable {
     LossCase(function: "binaryCrossEntropy", name: "bce") { x, r, _ in
       binaryCrossEntropy(probabilities: x[0], targets: x[1], reduction: r)
     },
+    LossCase(function: "binaryCrossEntropy", name: "bce-inner") { x, r, _ in
+      binaryCrossEntropy(probabilities: x[0], targets: x[1], reduction: r)
+    },
     LossCase(function: "binaryCrossEntropy", name: "logits") { x, r, _ in
       binaryCrossEntropy(logits: x[0], targets: x[1], reduction: r)
     },

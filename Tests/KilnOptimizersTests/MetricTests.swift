@@ -103,6 +103,6 @@ struct MetricTests {
       .union(Sources.types(conformingTo: "ClassFigure", under: "KilnLayers/Metrics"))
     let golden = Set(try Golden.metrics.names().map { String($0.prefix { $0 != "." }) })
     #expect(kinds.isSubset(of: golden), "\(kinds.subtracting(golden))")
-    #expect(kinds.count == 15)
+    #expect(kinds.count == 14)
   }
 }

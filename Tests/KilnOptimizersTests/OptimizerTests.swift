@@ -131,7 +131,7 @@ struct OptimizerTests {
   func buffers() throws {
     let norm = BatchNorm1D(3, dtype: .float64, on: .cpu)
     let optimizer = Optimizer(SGD(), for: norm)
-    let x = Tensor([1, 2, 3, 4, 5, 9], shape: [2, 3], on: .cpu)
+    let x = Tensor([1.0, 2, 3, 4, 5, 9], shape: [2, 3], on: .cpu)
     for _ in 0..<2 {
       let loss = square(norm(x)).sum()
       try optimizer.step(gradients: gradient(of: loss, withRespectTo: optimizer.values))

@@ -15,7 +15,7 @@ public func binaryCrossEntropy(
     return (t - 1) * bounded(log1p(0 - p)) - t * bounded(log(p))
   } rule: { x, _, g in
     let (p, t) = (x[0], x[1])
-    return [g * (p - t) / maximum(p * (1 - p), 1e-12), g * (bounded(log1p(0 - p)) - bounded(log(p)))]
+    return [g * (p - t) / maximum(p * (1 - p), leastVariance), g * (bounded(log1p(0 - p)) - bounded(log(p)))]
   }
   return reduction(losses, weights: weights, "binaryCrossEntropy")
 }
@@ -34,6 +34,9 @@ public func binaryCrossEntropy(
   let t = targets.cast(to: logits.dtype)
   return reduction(logitLosses(logits, t, positiveWeight), weights: weights, "binaryCrossEntropy")
 }
+
+/// 1e-12 as a single: PyTorch's constant in either precision.
+private let leastVariance = Double(Float(1e-12))
 
 private func logitLosses(_ x: Tensor, _ t: Tensor, _ positiveWeight: Tensor?) -> Tensor {
   let cost = softplus(0 - x)

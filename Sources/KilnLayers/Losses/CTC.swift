@@ -43,11 +43,21 @@ public func ctcLoss(
 
   let columns = Tensor.arange(to: Double(states), dtype: .int64, on: device).expanded(axis: 0)
   var alpha = select(columns .< 2, emitted[0], never)
+  // What was taken from alpha so that its greatest is 0: sums of thousands would drown the differences between states.
+  var taken = Tensor.zeros([batch], dtype: dtype, on: device)
+  func normalize() {
+    let greatest = alpha.stopGradient().max(axes: [1], keepDims: true)
+    let level = select(greatest .< never / 2, 0, greatest)
+    alpha = alpha - level
+    taken = taken + level.squeezed(axes: [1])
+  }
+  normalize()
   for step in 1..<max(time, 1) {
     let (one, other) = (shifted(alpha, 1), select(mayJump, shifted(alpha, 2), never))
     let next = sumOfLogarithms([alpha, one, other]) + emitted[step]
     let isRunning = index(inputLengths).expanded(axis: 1) .> Double(step)
     alpha = select(isRunning, next, alpha)
+    normalize()
   }
   // Through the last label or the blank after it.
   func ending(_ state: Tensor) -> Tensor {
@@ -58,7 +68,7 @@ public func ctcLoss(
   let total = sumOfLogarithms([ending(lengths * 2), select(isEmpty, never, last, dtype: dtype)])
   let isImpossible = total .< never / 2
   let losses = select(
-    isImpossible, Tensor.full([], zeroesInfinite ? 0 : .infinity, dtype: dtype, on: device), 0 - total)
+    isImpossible, Tensor.full([], zeroesInfinite ? 0 : .infinity, dtype: dtype, on: device), 0 - (total + taken))
   guard reduction == .mean else { return reduction(losses) }
   return (losses / maximum(labelLengths.cast(to: dtype), 1)).mean()
 }
