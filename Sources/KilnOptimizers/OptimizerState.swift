@@ -63,7 +63,7 @@ extension Optimizer {
     }
   }
 
-  /// Takes up a state. Throws, and changes nothing, when a slot of a parameter that has taken steps is missing or has
+  /// Takes up a state. Throws, and changes nothing, when a slot of a parameter whose steps it names is missing or has
   /// another shape or dtype, or when the groups are others.
   public func restore(_ saved: OptimizerState) throws {
     try withState { state in
@@ -77,7 +77,7 @@ extension Optimizer {
       }
       var slots = state.slots
       for index in names.indices {
-        let isNew = (saved.steps[names[index]] ?? 0) == 0
+        let isNew = saved.steps[names[index]] == nil
         slots[index] = try state.rule(of: index).slots.enumerated().map { position, slot in
           let name = "\(names[index]).\(slot)"
           let parameter = allParameters[index].parameter
