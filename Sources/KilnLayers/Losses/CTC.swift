@@ -21,6 +21,11 @@ public func ctcLoss(
   let longest = labels.shape[1]
   // -infinity would make NaN of its own difference; no sum of logarithms comes near this.
   let never = -1e30
+  /// The greatest of the last axis, as a constant; 0 where nothing is possible.
+  func level(_ x: Tensor) -> Tensor {
+    let greatest = x.stopGradient().max(axes: [-1], keepDims: true)
+    return select(greatest .< never / 2, 0, greatest)
+  }
   func index(_ x: Tensor) -> Tensor { x.cast(to: .int64) }
   let lengths = index(labelLengths).expanded(axis: 1)
 
@@ -31,8 +36,12 @@ public func ctcLoss(
   let kept = select(places .< lengths, index(labels), blanks)
   let pairs = stack([blanks, kept], axis: 2).reshaped(to: [batch, 2 * longest])
   let path = concatenate([pairs, .full([batch, 1], Double(blank), dtype: .int64, on: device)], axis: 1)
-  let emitted = logProbabilities.takenAlong(
-    path.expanded(axis: 0).broadcast(to: [time, batch, states]), axis: 2)
+  let onPath = maximum(
+    logProbabilities.takenAlong(path.expanded(axis: 0).broadcast(to: [time, batch, states]), axis: 2), never)
+  // Each step's greatest is 0, and what was taken from it is added at the end: sums of thousands would drown the
+  // differences between states. So are the forward variables below.
+  let peaks = level(onPath)
+  let emitted = onPath - peaks
 
   // A state may be reached from two before it if that is another label, so that only a blank is skipped.
   let two = path.padded(low: [0, 2], high: [0, 0], mode: .constant(Double(blank))).sliced(axis: 1, from: 0, to: states)
@@ -43,13 +52,11 @@ public func ctcLoss(
 
   let columns = Tensor.arange(to: Double(states), dtype: .int64, on: device).expanded(axis: 0)
   var alpha = select(columns .< 2, emitted[0], never)
-  // What was taken from alpha so that its greatest is 0: sums of thousands would drown the differences between states.
-  var taken = Tensor.zeros([batch], dtype: dtype, on: device)
+  var taken = peaks[0]
   func normalize() {
-    let greatest = alpha.stopGradient().max(axes: [1], keepDims: true)
-    let level = select(greatest .< never / 2, 0, greatest)
-    alpha = alpha - level
-    taken = taken + level.squeezed(axes: [1])
+    let greatest = level(alpha)
+    alpha = alpha - greatest
+    taken = taken + greatest
   }
   normalize()
   for step in 1..<max(time, 1) {
@@ -57,6 +64,7 @@ public func ctcLoss(
     let next = sumOfLogarithms([alpha, one, other]) + emitted[step]
     let isRunning = index(inputLengths).expanded(axis: 1) .> Double(step)
     alpha = select(isRunning, next, alpha)
+    taken = taken + select(isRunning, peaks[step], 0)
     normalize()
   }
   // Through the last label or the blank after it.
@@ -68,7 +76,8 @@ public func ctcLoss(
   let total = sumOfLogarithms([ending(lengths * 2), select(isEmpty, never, last, dtype: dtype)])
   let isImpossible = total .< never / 2
   let losses = select(
-    isImpossible, Tensor.full([], zeroesInfinite ? 0 : .infinity, dtype: dtype, on: device), 0 - (total + taken))
+    isImpossible, Tensor.full([], zeroesInfinite ? 0 : .infinity, dtype: dtype, on: device),
+    0 - (total + taken.squeezed(axes: [1])))
   guard reduction == .mean else { return reduction(losses) }
   return (losses / maximum(labelLengths.cast(to: dtype), 1)).mean()
 }
