@@ -5,7 +5,7 @@ FLAGS := -c release -Xswiftc -enable-testing
 BIN := .build/release
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cl' | grep -v /Fixtures/)
 
-.PHONY: help setup build demo test lint format kernels-check test-oclgrind test-intel bundle bench bench-matmul \
+.PHONY: help setup build demo test lint format kernels-check test-oclgrind test-intel bundle bench bench-matmul bench-peers \
 	faults endurance clean
 
 help: ## list these targets
@@ -55,7 +55,11 @@ bench: ## run the benchmarks on every device
 
 bench-matmul: ## 1024x1024 float32 matmul beside PyTorch's, in turn
 	swift build $(FLAGS) --product kiln-bench
-	@Benchmarks/Peers/matmul.sh $(BIN)/kiln-bench
+	@Benchmarks/Peers/peers.sh torch matmul_torch.py $(BIN)/kiln-bench
+
+bench-peers: ## the nine training workloads beside PyTorch and tinygrad, in turn, as a table of ratios
+	swift build $(FLAGS) --product kiln-bench
+	@Benchmarks/Peers/peers.sh "torch tinygrad" train.py $(BIN)/kiln-bench
 
 faults: ## replay the planted faults of docs/testing.md: each must make its test fail
 	@Tests/Faults/replay.sh

@@ -1,13 +1,20 @@
-// Row-wise operations over [rows, columns], dense.
+// Row-wise operations: for each row, a prologue, the family's own work, and for each of its results an epilogue.
 //
 // Macros: NAME, T (float or double), and one of
 //   FORM_SOFTMAX, FORM_LOG_SOFTMAX       x -> y
 //   FORM_LAYER_NORM                      x, scale and shift [columns] -> y; biased variance
 //   FORM_RMS_NORM                        x, scale -> y
 //   FORM_CROSS_ENTROPY                   x, label [rows] -> y [rows]
-//   FORM_CROSS_ENTROPY_GRADIENT          x, label, g [rows] -> y
+//   FORM_CROSS_ENTROPY_GRADIENT          x, label, scale [rows] -> y
+//   FORM_SOFTMAX_GRADIENT, FORM_LOG_SOFTMAX_GRADIENT    x (the forward result), g -> y
+//   FORM_LAYER_NORM_GRADIENT, FORM_RMS_NORM_GRADIENT    x, g, scale -> y
+// x, g and y are dense unless, made by the host for expressions,
+//   PARAMETERS, PREPARE, ROW(row), INDEX   as in elementwise.cl; the space is [rows' dims, columns]
+//   STAGE(k)    evaluates the prologue at element k of the row into row[k] and second[k]
+//   FINISH(k)   evaluates the epilogue of `result` at element k and stores; y is then scratch memory (CPU style)
+//   STAGED      GPU style with STAGE: elements of local memory for each input, if a row fits; else `stage` is used
 // GPU style: a work-group of WIDTH per row. CPU style: a work-item per `chunk` rows, in vectors of 16 (VECTOR is the
-// type T16, VLOAD and VSTORE its vload16 and vstore16).
+// type T16, WIDEN(v) one of equal values).
 // A label outside 0..<columns and other than `ignore` is a fault (see gather.cl); its row gives 0.
 
 #if !defined(NAME) || !defined(T)
@@ -17,11 +24,76 @@
 #if defined(FORM_CROSS_ENTROPY) || defined(FORM_CROSS_ENTROPY_GRADIENT)
 #define HAS_LABEL
 #endif
+#if defined(FORM_SOFTMAX_GRADIENT) || defined(FORM_LOG_SOFTMAX_GRADIENT) || defined(FORM_LAYER_NORM_GRADIENT) ||       \
+    defined(FORM_RMS_NORM_GRADIENT)
+#define HAS_SECOND
+#endif
+#if defined(FORM_LAYER_NORM) || defined(FORM_LAYER_NORM_GRADIENT)
+#define CENTRED
+#endif
+#if defined(CENTRED) || defined(FORM_RMS_NORM) || defined(FORM_RMS_NORM_GRADIENT)
+#define IS_NORM
+#endif
+#if defined(STAGE) || defined(FINISH)
+#define FUSED PARAMETERS
+#else
+#define FUSED
+#define PREPARE
+#define ROW(row)
+#endif
 
 #define ROWWISE_PARAMETERS                                                                                             \
-  GLOBAL const T *x, const long x_at, GLOBAL const T *scale, const long scale_at, GLOBAL const T *shift,               \
-      const long shift_at, GLOBAL const long *label, const long label_at, GLOBAL T *y, const long y_at,                \
-      GLOBAL int *status, const long rows, const long columns, const T epsilon, const long ignore, const long chunk
+  FUSED GLOBAL const T *x, const long x_at, GLOBAL const T *g, const long g_at, GLOBAL const T *scale,                 \
+      const long scale_at, GLOBAL const T *shift, const long shift_at, GLOBAL const long *label, const long label_at,  \
+      GLOBAL T *y, const long y_at, GLOBAL T *stage, const long stage_at, GLOBAL int *status, const long rows,         \
+      const long columns, const T epsilon, const long ignore, const long chunk
+
+// What a row needs of the other rows' operands, declared at its beginning.
+#ifdef HAS_LABEL
+#define READ_LABEL(first)                                                                                              \
+  const long wanted = label[label_at + r];                                                                             \
+  const bool counted = wanted != ignore && wanted >= 0 && wanted < columns;                                            \
+  if (first && wanted != ignore && !counted) kiln_fault(status, r);
+#else
+#define READ_LABEL(first)
+#endif
+
+// The other values at an element: w of the second input, q of scale, u of shift.
+#ifdef HAS_SECOND
+#define SECOND(TYPE, LOAD) const TYPE w = LOAD(second);
+#else
+#define SECOND(TYPE, LOAD)
+#endif
+#ifdef IS_NORM
+#define SCALE(TYPE, LOAD) const TYPE q = LOAD((scale + scale_at));
+#else
+#define SCALE(TYPE, LOAD)
+#endif
+#ifdef FORM_LAYER_NORM
+#define SHIFT(TYPE, LOAD) const TYPE u = LOAD((shift + shift_at));
+#else
+#define SHIFT(TYPE, LOAD)
+#endif
+#define ELEMENT(TYPE, LOAD)                                                                                            \
+  const TYPE v = LOAD(row);                                                                                            \
+  SECOND(TYPE, LOAD) SCALE(TYPE, LOAD) SHIFT(TYPE, LOAD)
+#define LOAD_ONE(from) from[k]
+#define LOAD_VECTOR(from) vload16(0, from + k)
+
+// mean and factor of a norm, from ROW_SUM.
+#ifdef CENTRED
+#define ROW_MOMENTS                                                                                                    \
+  ROW_SUM(sum, v)                                                                                                      \
+  const T mean = sum / (T)columns;                                                                                     \
+  ROW_SUM(squares, (v - mean) * (v - mean))                                                                            \
+  const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
+#define NORMAL ((v - mean) * factor)
+#else
+#define ROW_MOMENTS                                                                                                    \
+  ROW_SUM(squares, v* v)                                                                                               \
+  const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
+#define NORMAL (v * factor)
+#endif
 
 #ifdef STYLE_CPU
 
@@ -32,31 +104,31 @@
   (((a.s0 + a.s8) + (a.s4 + a.sc)) + ((a.s2 + a.sa) + (a.s6 + a.se)) +                                                 \
    (((a.s1 + a.s9) + (a.s5 + a.sd)) + ((a.s3 + a.sb) + (a.s7 + a.sf))))
 
-// Sum of the expression of the vector v (whole blocks), then of the scalar v (the rest).
+// Sum of the expression over vectors (whole blocks), then over single elements (the rest).
 #define ROW_SUM(name, EXPRESSION)                                                                                      \
   T name;                                                                                                              \
   {                                                                                                                    \
     VECTOR total = WIDEN(0);                                                                                           \
     long k = 0;                                                                                                        \
     for (; k + 16 <= columns; k += 16) {                                                                               \
-      const VECTOR v = vload16(0, row + k);                                                                            \
+      ELEMENT(VECTOR, LOAD_VECTOR)                                                                                     \
       total += EXPRESSION;                                                                                             \
     }                                                                                                                  \
     name = SUM16(total);                                                                                               \
     for (; k < columns; k++) {                                                                                         \
-      const T v = row[k];                                                                                              \
+      ELEMENT(T, LOAD_ONE)                                                                                             \
       name += EXPRESSION;                                                                                              \
     }                                                                                                                  \
   }
-#define ROW_MAP(EXPRESSION, VECTOR_EXPRESSION)                                                                         \
+#define ROW_MAP(EXPRESSION)                                                                                            \
   {                                                                                                                    \
     long k = 0;                                                                                                        \
     for (; k + 16 <= columns; k += 16) {                                                                               \
-      const VECTOR v = vload16(0, row + k);                                                                            \
-      vstore16(VECTOR_EXPRESSION, 0, out + k);                                                                         \
+      ELEMENT(VECTOR, LOAD_VECTOR)                                                                                     \
+      vstore16(EXPRESSION, 0, out + k);                                                                                \
     }                                                                                                                  \
     for (; k < columns; k++) {                                                                                         \
-      const T v = row[k];                                                                                              \
+      ELEMENT(T, LOAD_ONE)                                                                                             \
       out[k] = EXPRESSION;                                                                                             \
     }                                                                                                                  \
   }
@@ -75,53 +147,78 @@
   }
 
 KERNEL void NAME(ROWWISE_PARAMETERS) {
+  PREPARE
   FOR_EACH(r, rows, chunk) {
-    GLOBAL const T* row = x + x_at + r * columns;
-#ifdef HAS_LABEL
-    const long wanted = label[label_at + r];
-    const bool counted = wanted != ignore && wanted >= 0 && wanted < columns;
-    if (wanted != ignore && !counted) kiln_fault(status, r);
+    ROW(r)
+#ifdef STAGE
+    GLOBAL T *staged = stage + stage_at + GLOBAL_ID(0) * 3 * columns, *staged_second = staged + columns;
+    INDEPENDENT
+    for (long k = 0; k < columns; k++) { STAGE(k) }
+    GLOBAL const T *row = staged, *second = staged_second;
+#else
+    GLOBAL const T *row = x + x_at + r * columns, *second = g + g_at + r * columns;
 #endif
-#ifndef FORM_CROSS_ENTROPY
+    READ_LABEL(true)
+#ifdef FINISH
+    GLOBAL T* out = stage + stage_at + GLOBAL_ID(0) * 3 * columns + 2 * columns;
+#elif !defined(FORM_CROSS_ENTROPY)
     GLOBAL T* out = y + y_at + r * columns;
 #endif
+#if defined(IS_NORM)
+    ROW_MOMENTS
 #if defined(FORM_LAYER_NORM)
-    GLOBAL const T *s = scale + scale_at, *t = shift + shift_at;
-    ROW_SUM(sum, v)
-    const T mean = sum / (T)columns;
-    ROW_SUM(squares, (v - mean) * (v - mean))
-    const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
-    ROW_MAP((v - mean) * factor * s[k] + t[k], (v - mean) * factor * vload16(0, s + k) + vload16(0, t + k))
+    ROW_MAP(NORMAL * q + u)
 #elif defined(FORM_RMS_NORM)
-    GLOBAL const T* s = scale + scale_at;
-    ROW_SUM(squares, v * v)
-    const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
-    ROW_MAP(v * factor * s[k], v * factor * vload16(0, s + k))
+    ROW_MAP(NORMAL * q)
+#else
+    ROW_SUM(slopes, w * q * NORMAL)
+    const T slope = slopes / (T)columns;
+#ifdef CENTRED
+    ROW_SUM(shifts, w * q)
+    const T shift_by = shifts / (T)columns;
+    ROW_MAP((w * q - shift_by - NORMAL * slope) * factor)
+#else
+    ROW_MAP((w * q - NORMAL * slope) * factor)
+#endif
+#endif
+#elif defined(FORM_SOFTMAX_GRADIENT)
+    ROW_SUM(sum, v * w)
+    ROW_MAP(v * (w - sum))
+#elif defined(FORM_LOG_SOFTMAX_GRADIENT)
+    ROW_SUM(sum, w)
+    ROW_MAP(w - exp(v) * sum)
 #else
     ROW_MAXIMUM(top)
 #if defined(FORM_SOFTMAX)
-    ROW_MAP(exp(v - top), exp(v - top))
+    ROW_MAP(exp(v - top))
     row = out;
     ROW_SUM(sum, v)
-    ROW_MAP(v / sum, v / sum)
+    ROW_MAP(v / sum)
 #else
     ROW_SUM(sum, exp(v - top))
 #if defined(FORM_LOG_SOFTMAX)
     const T shift_by = log(sum);
-    ROW_MAP((v - top) - shift_by, (v - top) - shift_by)
+    ROW_MAP((v - top) - shift_by)
 #elif defined(FORM_CROSS_ENTROPY)
     y[y_at + r] = counted ? log(sum) - (row[wanted] - top) : (T)0;
 #else
-    const T g = counted ? scale[scale_at + r] : (T)0;
+    const T by = counted ? scale[scale_at + r] : (T)0;
     if (counted) {
-      ROW_MAP(exp(v - top) / sum * g, exp(v - top) / sum * g)
+      ROW_MAP(exp(v - top) / sum * by)
       // The label's own element: (softmax - 1) * g.
-      out[wanted] = (exp(row[wanted] - top) / sum - (T)1) * g;
+      out[wanted] = (exp(row[wanted] - top) / sum - (T)1) * by;
     } else {
       for (long k = 0; k < columns; k++) out[k] = 0;
     }
 #endif
 #endif
+#endif
+#ifdef FINISH
+    INDEPENDENT
+    for (long k = 0; k < columns; k++) {
+      const T result = out[k];
+      FINISH(k)
+    }
 #endif
   }
 }
@@ -153,41 +250,70 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
 #define ROW_SUM(name, EXPRESSION)                                                                                      \
   T name##_mine = 0;                                                                                                   \
   for (long k = me; k < columns; k += WIDTH) {                                                                         \
-    const T v = row[k];                                                                                                \
+    ELEMENT(T, LOAD_ONE)                                                                                               \
     name##_mine += EXPRESSION;                                                                                         \
   }                                                                                                                    \
   GROUP_REDUCE(name, name##_mine, ADD_TWO)
+#ifdef FINISH
+#define PUT(EXPRESSION)                                                                                                \
+  const T result = EXPRESSION;                                                                                         \
+  FINISH(k)
+#else
+#define PUT(EXPRESSION) out[k] = EXPRESSION;
+#endif
 #define ROW_MAP(EXPRESSION)                                                                                            \
   for (long k = me; k < columns; k += WIDTH) {                                                                         \
-    const T v = row[k];                                                                                                \
-    out[k] = EXPRESSION;                                                                                               \
+    ELEMENT(T, LOAD_ONE)                                                                                               \
+    PUT(EXPRESSION)                                                                                                    \
   }
 
 KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARAMETERS) {
+  PREPARE
   LOCAL T shared[WIDTH];
   const int me = LOCAL_ID(0);
   const long r = GROUP_ID(0);
-  GLOBAL const T* row = x + x_at + r * columns;
-#ifdef HAS_LABEL
-  const long wanted = label[label_at + r];
-  const bool counted = wanted != ignore && wanted >= 0 && wanted < columns;
-  if (me == 0 && wanted != ignore && !counted) kiln_fault(status, r);
+  ROW(r)
+#ifdef STAGE
+#ifdef STAGED
+  LOCAL T staged[STAGED], staged_second[STAGED];
+  LOCAL const T *row = staged, *second = staged_second;
+#else
+  GLOBAL T *staged = stage + stage_at + r * 2 * columns, *staged_second = staged + columns;
+  GLOBAL const T *row = staged, *second = staged_second;
 #endif
-#ifndef FORM_CROSS_ENTROPY
+  for (long k = me; k < columns; k += WIDTH) { STAGE(k) }
+  // For the label's element; all others are read by the work-item that staged them.
+  barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+#else
+  GLOBAL const T *row = x + x_at + r * columns, *second = g + g_at + r * columns;
+#endif
+  READ_LABEL(me == 0)
+#if !defined(FORM_CROSS_ENTROPY) && !defined(FINISH)
   GLOBAL T* out = y + y_at + r * columns;
 #endif
+#if defined(IS_NORM)
+  ROW_MOMENTS
 #if defined(FORM_LAYER_NORM)
-  GLOBAL const T *s = scale + scale_at, *t = shift + shift_at;
-  ROW_SUM(sum, v)
-  const T mean = sum / (T)columns;
-  ROW_SUM(squares, (v - mean) * (v - mean))
-  const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
-  ROW_MAP((v - mean) * factor * s[k] + t[k])
+  ROW_MAP(NORMAL * q + u)
 #elif defined(FORM_RMS_NORM)
-  GLOBAL const T* s = scale + scale_at;
-  ROW_SUM(squares, v * v)
-  const T factor = (T)1 / sqrt(squares / (T)columns + epsilon);
-  ROW_MAP(v * factor * s[k])
+  ROW_MAP(NORMAL * q)
+#else
+  ROW_SUM(slopes, w * q * NORMAL)
+  const T slope = slopes / (T)columns;
+#ifdef CENTRED
+  ROW_SUM(shifts, w * q)
+  const T shift_by = shifts / (T)columns;
+  ROW_MAP((w * q - shift_by - NORMAL * slope) * factor)
+#else
+  ROW_MAP((w * q - NORMAL * slope) * factor)
+#endif
+#endif
+#elif defined(FORM_SOFTMAX_GRADIENT)
+  ROW_SUM(sum, v * w)
+  ROW_MAP(v * (w - sum))
+#elif defined(FORM_LOG_SOFTMAX_GRADIENT)
+  ROW_SUM(sum, w)
+  ROW_MAP(w - exp(v) * sum)
 #else
   T top_mine = -(T)INFINITY;
   for (long k = me; k < columns; k += WIDTH) top_mine = fmax(top_mine, row[k]);
@@ -201,8 +327,8 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARA
 #elif defined(FORM_CROSS_ENTROPY)
   if (me == 0) y[y_at + r] = counted ? log(sum) - (row[wanted] - top) : (T)0;
 #else
-  const T g = scale[scale_at + r];
-  ROW_MAP(counted ? (exp(v - top) / sum - (k == wanted ? (T)1 : (T)0)) * g : (T)0)
+  const T by = scale[scale_at + r];
+  ROW_MAP(counted ? (exp(v - top) / sum - (k == wanted ? (T)1 : (T)0)) * by : (T)0)
 #endif
 #endif
 }
@@ -211,8 +337,26 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARA
 #undef ADD_TWO
 #undef ROW_SUM
 #undef ROW_MAP
+#undef PUT
 
 #endif
 
 #undef HAS_LABEL
+#undef HAS_SECOND
+#undef CENTRED
+#undef IS_NORM
+#if !defined(STAGE) && !defined(FINISH)
+#undef PREPARE
+#undef ROW
+#endif
+#undef FUSED
 #undef ROWWISE_PARAMETERS
+#undef READ_LABEL
+#undef SECOND
+#undef SCALE
+#undef SHIFT
+#undef ELEMENT
+#undef LOAD_ONE
+#undef LOAD_VECTOR
+#undef ROW_MOMENTS
+#undef NORMAL

@@ -80,6 +80,9 @@ const kv_kernels KV(kernels) = {
     .rms_norm_f32 = KV(rms_norm_f32),
     .cross_entropy_f32 = KV(cross_entropy_f32),
     .cross_entropy_gradient_f32 = KV(cross_entropy_gradient_f32),
+    .softmax_gradient_f32 = KV(softmax_gradient_f32),
+    .log_softmax_gradient_f32 = KV(log_softmax_gradient_f32),
+    .norm_gradient_f32 = KV(norm_gradient_f32),
     .axpy_f32 = KV(axpy_f32),
     .axpy_f64 = KV(axpy_f64),
 };

@@ -52,6 +52,14 @@ struct ExpressionLowering {
   static func lower(_ expression: Expression, over space: Space, slots: SlotTable, memory: CMemory)
     -> (kv_expression, output: Int32)
   {
+    let (lowered, outputs) = lowerAll(expression, over: space, slots: slots, memory: memory)
+    return (lowered, outputs.first ?? 0)
+  }
+
+  /// The C expression, and the values of its outputs.
+  static func lowerAll(_ expression: Expression, over space: Space, slots: SlotTable, memory: CMemory)
+    -> (kv_expression, outputs: [Int32])
+  {
     var lowering = ExpressionLowering(expression, space, slots, memory)
     return lowering.lower()
   }
@@ -69,7 +77,7 @@ struct ExpressionLowering {
     self.rowDims = rowDims
   }
 
-  private mutating func lower() -> (kv_expression, output: Int32) {
+  private mutating func lower() -> (kv_expression, outputs: [Int32]) {
     for (i, instruction) in expression.instructions.enumerated() {
       registers.append(lower(instruction, expression.dtypes[i]))
     }
@@ -78,7 +86,7 @@ struct ExpressionLowering {
       return values[register].level == .block ? register : materialise(register)
     }
     let stores = storeOutputs(outputValues)
-    return (assemble(outputValues, stores), Int32(outputValues.first ?? 0))
+    return (assemble(outputValues, stores), outputValues.map(Int32.init))
   }
 
   // MARK: Instructions

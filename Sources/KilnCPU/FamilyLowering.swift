@@ -41,35 +41,6 @@ final class ArgsortRun: CPUStep {
   }
 }
 
-final class RowwiseRun: CPUStep {
-  private var step: kv_rowwise
-  private let inputs: [Place]
-  private let output: Place
-  let scratchBytes = 0
-
-  init(_ rowwise: RowwiseStep, _ slots: SlotTable) {
-    step = kv_rowwise()
-    step.dtype = rowwise.inputs[0].dtype.kv
-    (step.rows, step.columns) = (Int64(rowwise.rows), Int64(rowwise.columns))
-    switch rowwise.kind {
-    case .softmax: step.kind = KV_SOFTMAX
-    case .logSoftmax: step.kind = KV_LOG_SOFTMAX
-    case .layerNorm(let epsilon): (step.kind, step.epsilon) = (KV_LAYER_NORM, epsilon)
-    case .rmsNorm(let epsilon): (step.kind, step.epsilon) = (KV_RMS_NORM, epsilon)
-    case .crossEntropy(let ignored): (step.kind, step.ignore_index) = (KV_CROSS_ENTROPY, Int64(ignored))
-    case .crossEntropyGradient(let ignored):
-      (step.kind, step.ignore_index) = (KV_CROSS_ENTROPY_GRADIENT, Int64(ignored))
-    }
-    inputs = rowwise.inputs.map { Place($0, slots) }
-    output = Place(rowwise.output, slots)
-  }
-
-  func run(_ binding: UnsafePointer<kv_binding>) throws {
-    func input(_ i: Int) -> UnsafeMutableRawPointer? { i < inputs.count ? inputs[i].pointer(binding) : nil }
-    try kv_run_rowwise(&step, input(0), input(1), input(2), output.pointer(binding)).check("crossEntropy")
-  }
-}
-
 final class GatherRun: CPUStep {
   private var step: kv_gather
   private let data, indices, output: Place

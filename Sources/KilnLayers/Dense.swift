@@ -25,10 +25,7 @@ public struct Dense: Layer {
 
   /// The affine map and the activation; x must have `inputs` as its last dimension.
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    observed(x) {
-      let product = matmul(x, weight.value.transposed())
-      return activation(bias.map { product + $0.value } ?? product)
-    }
+    observed(x) { affine(x, weight.value, bias?.value, activation) }
   }
 
   public var configuration: String { "\(inputs), \(outputs)" + options(activation, hasBias: bias != nil) }

@@ -37,6 +37,14 @@ public final class LayerBuffer: Sendable {
     Self.updated.withLock { $0.append(Weak(buffer: self)) }
   }
 
+  /// Puts a value in the place of the current one, as it is, and gives that back: for the time of a trace.
+  package func exchange(_ value: Tensor) -> Tensor {
+    state.withLock { state in
+      defer { state = State(value: value) }
+      return state.value
+    }
+  }
+
   public var shape: Shape { value.shape }
   public var dtype: DType { value.dtype }
 

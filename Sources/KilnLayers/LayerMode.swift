@@ -15,7 +15,7 @@ public final class LayerMode: Sendable {
 }
 
 extension Module {
-  private var modes: [LayerMode] { collect { _, value in value as? LayerMode } }
+  package var modes: [LayerMode] { collect { _, value in value as? LayerMode } }
 
   /// Dropout drops, and batch normalization uses and updates the batch's statistics.
   public func train() { for mode in modes { mode.isTraining = true } }

@@ -23,6 +23,14 @@ public final class Parameter: Sendable {
     set { state.withLock { $0.value = newValue.parameterLeaf(isWatched: $0.isTrainable) } }
   }
 
+  /// Puts a value in the place of the current one, as it is, and gives that back: for the time of a trace.
+  package func exchange(_ value: Tensor) -> Tensor {
+    state.withLock { state in
+      defer { state.value = value }
+      return state.value
+    }
+  }
+
   /// Whether optimizers change it.
   public var isTrainable: Bool {
     get { state.withLock { $0.isTrainable } }

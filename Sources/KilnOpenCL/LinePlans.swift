@@ -1,6 +1,6 @@
 import KilnEngine
 
-// Scans, sorting and the row-wise operations: families that work along lines of dense tensors.
+// Scans and sorting: families that work along lines of dense tensors.
 
 extension Planner {
   mutating func plan(_ step: ScanStep) {
@@ -47,55 +47,6 @@ extension Planner {
       target = source == output ? other : output
       launchEach(merge, key + source + target + sizes + [.long(run)], count: count, least: 256)
     }
-  }
-
-  private static let rowGroupWidth = 128
-
-  mutating func plan(_ step: RowwiseStep) {
-    let dtype = step.inputs[0].dtype
-    var form: String
-    var scale = nothing
-    var shift = nothing
-    var label = nothing
-    var epsilon = 0.0
-    var ignore = -1
-    var labels: Operand?
-    switch step.kind {
-    case .softmax: form = "FORM_SOFTMAX"
-    case .logSoftmax: form = "FORM_LOG_SOFTMAX"
-    case .layerNorm(let value):
-      (form, epsilon) = ("FORM_LAYER_NORM", value)
-      scale = place(step.inputs[1])
-      shift = place(step.inputs[2])
-    case .rmsNorm(let value):
-      (form, epsilon) = ("FORM_RMS_NORM", value)
-      scale = place(step.inputs[1])
-    case .crossEntropy(let index):
-      (form, ignore, labels) = ("FORM_CROSS_ENTROPY", index, step.inputs[1])
-    case .crossEntropyGradient(let index):
-      (form, ignore, labels) = ("FORM_CROSS_ENTROPY_GRADIENT", index, step.inputs[1])
-      scale = place(step.inputs[2])
-    }
-    if let labels { label = place(labels) }
-    let type = dtype.openCL
-    let kernel = KernelText(
-      files: ["rowwise"],
-      macros: [
-        ("T", type), ("VECTOR", "\(type)16"), ("WIDEN(v)", "((\(type)16)((\(type))(v)))"),
-        ("WIDTH", "\(Planner.rowGroupWidth)"), (form, ""),
-      ])
-    let arguments =
-      place(step.inputs[0]) + scale + shift + label + place(step.output)
-      + [.status, .long(step.rows), .long(step.columns), .float(epsilon, dtype), .long(ignore)]
-    switch style {
-    case .cpu:
-      let chunk = chunk(step.rows, least: max(1, 2048 / max(step.columns, 1)))
-      launch(kernel, arguments + [.long(chunk)], global: [(step.rows + chunk - 1) / chunk], local: [1])
-    case .gpu:
-      launch(
-        kernel, arguments + [.long(1)], global: [step.rows * Planner.rowGroupWidth], local: [Planner.rowGroupWidth])
-    }
-    if let labels { report(labels, length: step.columns, .crossEntropy) }
   }
 
   /// Notes the first bad index of the launch before; see gather.cl.

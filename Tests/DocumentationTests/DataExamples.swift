@@ -55,11 +55,12 @@ struct DataExamples {
 
   @Test("the page's examples are those that are compiled here")
   func same() throws {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     let page = try String(contentsOf: root.appending(path: "docs/data.md"), encoding: .utf8)
     let source = try String(contentsOfFile: #filePath, encoding: .utf8)
     var count = 0
-    for match in source.matches(of: /    \/\/ example: ([a-z]+)\n((?:.*\n)*?)    \/\/ end\n/) {
+    for match in source.matches(of: #/    // example: ([a-z]+)\n((?:.*\n)*?)    // end\n/#) {
       let code = match.2.split(separator: "\n", omittingEmptySubsequences: false)
         .map { $0.hasPrefix("    ") ? String($0.dropFirst(4)) : String($0) }.joined(separator: "\n")
       #expect(page.contains("<!-- example: \(match.1) -->\n```swift\n\(code)```"), "\(match.1)")

@@ -56,8 +56,10 @@ if [ -n "$check_only" ]; then
 fi
 
 mkdir -p "$copy/tree"
-# Only what git knows or would know; times are kept, so that an unchanged file is not compiled again.
+# Only what git knows or would know; times are kept, so that an unchanged file is not compiled again. What was built is
+# kept, all else made anew, so that nothing lingers.
 sync_tree() {
+  find "$copy/tree" -mindepth 1 -maxdepth 1 ! -name .build -exec rm -rf {} +
   (cd "$root" && git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
     [ -e "$file" ] && printf '%s\0' "$file"
   done | tar --null -T - -cf -) | tar -C "$copy/tree" -xf -

@@ -64,17 +64,45 @@ import Testing
     }
   }
 
+  /// The gradient of a row operation by its first input, in double precision: `row` is the forward result of softmax and
+  /// logSoftmax, the input of the norms.
+  private func rowGradient(_ kind: Rowwise, _ row: [Double], _ g: [Double], _ scale: [Double]) -> [Double] {
+    let n = Double(row.count)
+    var (epsilon, centre) = (0.0, 0.0)
+    switch kind {
+    case .softmaxGradient:
+      let dot = zip(row, g).reduce(0) { $0 + $1.0 * $1.1 }
+      return zip(row, g).map { $0 * ($1 - dot) }
+    case .logSoftmaxGradient:
+      let sum = g.reduce(0, +)
+      return zip(row, g).map { $1 - exp($0) * sum }
+    case .layerNormGradient(let value): (epsilon, centre) = (value, row.reduce(0, +) / n)
+    case .rmsNormGradient(let value): epsilon = value
+    default: return []
+    }
+    let inverse = 1 / (row.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / n + epsilon).squareRoot()
+    let normal = row.map { ($0 - centre) * inverse }
+    let h = zip(g, scale).map(*)
+    let slope = zip(h, normal).reduce(0) { $0 + $1.0 * $1.1 } / n
+    var shift = h.reduce(0, +) / n
+    if case .rmsNormGradient = kind { shift = 0 }
+    return zip(h, normal).map { inverse * ($0 - shift - $1 * slope) }
+  }
+
   @Test(arguments: [DType.float32, .float64]) func rowOperations(dtype: DType) throws {
     var dice = Dice(4)
     for (rows, columns) in [(1, 1), (3, 10), (4, 16), (2, 33), (3, 2000)] {
-      let x = dice.values(dtype, rows * columns)
+      let (sample, h) = (dice.values(dtype, rows * columns), dice.values(dtype, rows * columns))
       let (scale, shift, g) = (dice.values(dtype, columns), dice.values(dtype, columns), dice.values(dtype, rows))
       let labels = Values(.int64, (0..<rows).map { $0 == 1 ? -100 : Double($0 % columns) })
       let kinds: [Rowwise] = [
         .softmax, .logSoftmax, .layerNorm(epsilon: 1e-5), .rmsNorm(epsilon: 1e-6), .crossEntropy(ignoreIndex: -100),
-        .crossEntropyGradient(ignoreIndex: -100),
+        .crossEntropyGradient(ignoreIndex: -100), .softmaxGradient, .logSoftmaxGradient,
+        .layerNormGradient(epsilon: 1e-5), .rmsNormGradient(epsilon: 1e-6),
       ]
       for kind in kinds {
+        let isOfSoftmax = kind == .softmaxGradient || kind == .logSoftmaxGradient
+        let x = isOfSoftmax ? Values(dtype, sample.values.map { $0 / Double(columns) }) : sample
         var expected: [Double] = []
         for r in 0..<rows {
           let row = Array(x.values[(r * columns)..<((r + 1) * columns)])
@@ -93,6 +121,8 @@ import Testing
           case .rmsNorm(let epsilon):
             let square = row.map { $0 * $0 }.reduce(0, +) / Double(columns)
             expected += row.enumerated().map { $1 / (square + epsilon).squareRoot() * scale.values[$0] }
+          case .softmaxGradient, .logSoftmaxGradient, .layerNormGradient, .rmsNormGradient:
+            expected += rowGradient(kind, row, Array(h.values[(r * columns)..<((r + 1) * columns)]), scale.values)
           case .crossEntropy(let ignored):
             let label = Int(labels.values[r])
             expected.append(label == ignored ? 0 : log(total) + most - row[label])
@@ -115,6 +145,12 @@ import Testing
         case .rmsNorm:
           inputs.append(scale)
           operands.append(Operand(1, dtype, [columns]))
+        case .softmaxGradient, .logSoftmaxGradient:
+          inputs.append(h)
+          operands.append(Operand(1, dtype, dims))
+        case .layerNormGradient, .rmsNormGradient:
+          inputs += [h, scale]
+          operands += [Operand(1, dtype, dims), Operand(2, dtype, [columns])]
         case .crossEntropy:
           inputs.append(labels)
           operands.append(Operand(1, .int64, [rows]))

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import KilnEngine
@@ -88,6 +89,24 @@ import Testing
     #expect(try kinds([(exp(x).sum() + exp(x).sum()) * 2]) == ["reduce"])
   }
 
+  @Test func piecesOfOneShapeAreOneKernel() throws {
+    let (x, w) = (ramp([4, 6]), ramp([6, 5]))
+    let e = exp(x)
+    #expect(try kinds([concatenate([e * 2, e + 1, x], axis: 1)]) == ["elementwise"])
+    // What others read too is stored beside the pieces.
+    #expect(try kinds([concatenate([e * 2, e + 1], axis: 0), matmul(e, w)]) == ["elementwise", "matmul"])
+    // A value that is itself a piece is in memory before.
+    #expect(try kinds([concatenate([e, e * 2], axis: 1)]) == ["elementwise", "elementwise"])
+    // Twenty copies are three kernels of at most eight.
+    #expect(try kinds([stack((0..<20).map { matmul(x, w) + Double($0) })]).filter { $0 == "elementwise" }.count == 3)
+    for build in [
+      { concatenate([exp(x) * 2, exp(x) + 1, x], axis: 1) }, { concatenate([exp(x), exp(x) * 2], axis: 1) },
+      { concatenate([x[1..<3], exp(x)[0..<2] * 3, x.flipped(axes: [0])[0..<1]], axis: 0) },
+    ] {
+      #expect(try build().doubles() == EngineOptions.with({ $0.fusion = false }) { try build().doubles() })
+    }
+  }
+
   @Test func temporariesShareMemory() throws {
     var x = ramp([64, 64])
     for _ in 0..<10 { x = matmul(x, x) }
@@ -140,6 +159,52 @@ import Testing
     let y = x.flipped(axes: [0]) + x
     try evaluate([y], donating: [x])
     #expect(try y.scalars(as: Float.self) == expected)
+  }
+
+  @Test func memoryThatALaterStepReadsIsNotOverwritten() throws {
+    let x = ramp([4, 4])
+    let before = try x.doubles()
+    let y = x + 1
+    let z = matmul(x, y)  // runs after y is written
+    try evaluate([y, z], donating: [x])
+    let result = try z.doubles()
+    for i in 0..<4 {
+      for j in 0..<4 {
+        var sum = 0.0
+        for k in 0..<4 { sum += before[i * 4 + k] * (before[k * 4 + j] + 1) }
+        #expect(abs(result[i * 4 + j] - sum) < 1e-5)
+      }
+    }
+  }
+
+  @Test func transposedReadForbidsUpdateInPlace() throws {
+    // Larger than a block of elements that a device may hold in registers.
+    let x = ramp([128, 128])
+    let before = try x.doubles()
+    let memory = x.bufferIdentity
+    let y = x.transposed() * 2
+    try evaluate([y], donating: [x])
+    #expect(y.bufferIdentity != memory)
+    let result = try y.doubles()
+    var expected: [Double] = []
+    for i in 0..<128 { for j in 0..<128 { expected.append(before[j * 128 + i] * 2) } }
+    #expect(result == expected)
+  }
+
+  @Test func valueReadThroughAViewIsNotStoredBesideItsReader() throws {
+    let x = ramp([3, 3])
+    let before = try x.doubles()
+    let v = exp(x)
+    let y = v.transposed() + x
+    // In one kernel it would be computed twice: once to be stored, once in the reader's order.
+    #expect(try kinds([v, y]) == ["elementwise", "elementwise"])
+    try evaluate(v, y)
+    let (stored, result) = (try v.doubles(), try y.doubles())
+    for i in 0..<9 {
+      let transposed = before[i % 3 * 3 + i / 3]
+      #expect(abs(stored[i] - Foundation.exp(before[i])) < 1e-6)
+      #expect(abs(result[i] - (Foundation.exp(transposed) + before[i])) < 1e-6)
+    }
   }
 
   @Test func resultsOwnTheirMemory() throws {

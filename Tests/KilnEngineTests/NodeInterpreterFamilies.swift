@@ -25,6 +25,25 @@ extension NodeInterpreter {
         result.floats += values.indices.map {
           values[$0] / (square + epsilon).squareRoot() * inputs[1].floats[$0]
         }
+      case .softmaxGradient:
+        let g = Array(inputs[1].floats[(row * columns)..<((row + 1) * columns)])
+        let dot = zip(values, g).reduce(0) { $0 + $1.0 * $1.1 }
+        result.floats += zip(values, g).map { $0 * ($1 - dot) }
+      case .logSoftmaxGradient:
+        let g = Array(inputs[1].floats[(row * columns)..<((row + 1) * columns)])
+        let sum = g.reduce(0, +)
+        result.floats += zip(values, g).map { $1 - Foundation.exp($0) * sum }
+      case .layerNormGradient(let epsilon), .rmsNormGradient(let epsilon):
+        var centre = 0.0
+        if case .layerNormGradient = kind { centre = mean }
+        let square = values.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / Double(columns)
+        let inverse = 1 / (square + epsilon).squareRoot()
+        let normal = values.map { ($0 - centre) * inverse }
+        let h = values.indices.map { inputs[1].floats[row * columns + $0] * inputs[2].floats[$0] }
+        var shift = h.reduce(0, +) / Double(columns)
+        if case .rmsNormGradient = kind { shift = 0 }
+        let slope = zip(h, normal).reduce(0) { $0 + $1.0 * $1.1 } / Double(columns)
+        result.floats += zip(h, normal).map { inverse * ($0 - shift - $1 * slope) }
       case .crossEntropy(let ignored):
         result.floats.append(
           label == Int64(ignored) ? 0 : greatest + Foundation.log(total) - values[Int(label)])

@@ -95,19 +95,47 @@ import Testing
       return row.indices.map {
         label == ignore ? 0 : (exp(row[$0] - top) / sum - ($0 == label ? 1 : 0)) * g
       }
+    case .softmaxGradient, .logSoftmaxGradient, .layerNormGradient, .rmsNormGradient: return []
     }
+  }
+
+  /// The gradient of a row operation by its first input, in double precision: `row` is the forward result of softmax and
+  /// logSoftmax, the input of the norms.
+  private func rowGradient(_ kind: Rowwise, _ row: [Double], _ g: [Double], _ scale: [Double]) -> [Double] {
+    let n = Double(row.count)
+    var (epsilon, centre) = (0.0, 0.0)
+    switch kind {
+    case .softmaxGradient:
+      let dot = zip(row, g).reduce(0) { $0 + $1.0 * $1.1 }
+      return zip(row, g).map { $0 * ($1 - dot) }
+    case .logSoftmaxGradient:
+      let sum = g.reduce(0, +)
+      return zip(row, g).map { $1 - exp($0) * sum }
+    case .layerNormGradient(let value): (epsilon, centre) = (value, row.reduce(0, +) / n)
+    case .rmsNormGradient(let value): epsilon = value
+    default: return []
+    }
+    let inverse = 1 / (row.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / n + epsilon).squareRoot()
+    let normal = row.map { ($0 - centre) * inverse }
+    let h = zip(g, scale).map(*)
+    let slope = zip(h, normal).reduce(0) { $0 + $1.0 * $1.1 } / n
+    var shift = h.reduce(0, +) / n
+    if case .rmsNormGradient = kind { shift = 0 }
+    return zip(h, normal).map { inverse * ($0 - shift - $1 * slope) }
   }
 
   @Test func rowwise() throws {
     let kinds: [Rowwise] = [
       .softmax, .logSoftmax, .layerNorm(epsilon: 1e-5), .rmsNorm(epsilon: 1e-6), .crossEntropy(ignoreIndex: -100),
-      .crossEntropyGradient(ignoreIndex: -100),
+      .crossEntropyGradient(ignoreIndex: -100), .softmaxGradient, .logSoftmaxGradient,
+      .layerNormGradient(epsilon: 1e-5), .rmsNormGradient(epsilon: 1e-6),
     ]
     for driver in try Drivers.required() {
       for (rows, columns) in [(1, 1), (4, 10), (3, 16), (37, 100), (2, 1000)] {
         for dtype in [DType.float32, .float64] where driver.supports(dtype) {
           for kind in kinds {
-            let x = samples(rows * columns, scale: 20)
+            let x = samples(rows * columns, scale: kind.rowInputCount == 2 ? 1 : 20)
+            let h = samples(rows * columns, seed: 7)
             let scale = samples(columns, seed: 3)
             let shift = samples(columns, seed: 4)
             var labels = whole(rows, below: columns, seed: 5)
@@ -124,6 +152,12 @@ import Testing
             case .rmsNorm:
               inputs.append(HostTensor(values: scale, dtype: dtype))
               operands.append(dense(.input(1), [columns], dtype))
+            case .softmaxGradient, .logSoftmaxGradient:
+              inputs.append(HostTensor(values: h, dtype: dtype))
+              operands.append(dense(.input(1), [rows, columns], dtype))
+            case .layerNormGradient, .rmsNormGradient:
+              inputs += [HostTensor(values: h, dtype: dtype), HostTensor(values: scale, dtype: dtype)]
+              operands += [dense(.input(1), [rows, columns], dtype), dense(.input(2), [columns], dtype)]
             case .crossEntropy:
               inputs.append(HostTensor(values: labels, dtype: .int64))
               operands.append(dense(.input(1), [rows], .int64))
@@ -134,8 +168,10 @@ import Testing
             }
             var expected: [Double] = []
             for row in 0..<rows {
+              let range = (row * columns)..<((row + 1) * columns)
+              expected += rowGradient(kind, Array(x[range]), Array(h[range]), scale)
               expected += plain(
-                kind, Array(x[(row * columns)..<((row + 1) * columns)]), scale, shift, label: Int(labels[row]),
+                kind, Array(x[range]), scale, shift, label: Int(labels[row]),
                 g: g[row])
             }
             let step = RowwiseStep(

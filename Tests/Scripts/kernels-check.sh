@@ -22,6 +22,10 @@ best=('-DBETTER(a, b)=((a) > (b))')
 product=("$parameters" "$prepare" "$outer" '-DMULTIPLY_ADD(a, b, c)=((a) * (b) + (c))' -DRESULT_TYPE=T '-DRESULT(v)=(v)'
   '-DFINISH(l)=to[l] = result + from[l];')
 
+rows=("$parameters" -DPREPARE= '-DROW(row)=GLOBAL const T *from = a0 + a0_at + (row) * columns; GLOBAL T *to = r0 + r0_at + (row) * columns;')
+stage=('-DSTAGE(k)=staged[k] = from[k] + (T)1; staged_second[k] = from[k];')
+finish=('-DFINISH(k)=to[k] = result + (T)1;')
+
 # check FILES(comma-separated, the last is the one checked) MACRO...
 count=0
 declare -A checked
@@ -63,8 +67,15 @@ check_all() {
     done
     check gather $style -DFORM_REPORT
     for type in "${floats[@]}"; do
-      for form in SOFTMAX LOG_SOFTMAX LAYER_NORM RMS_NORM CROSS_ENTROPY CROSS_ENTROPY_GRADIENT; do
-        check rowwise -DT="$type" $style -DFORM_$form -DWIDTH=64 -DVECTOR="${type}16" "-DWIDEN(v)=((${type}16)(v))"
+      for form in SOFTMAX LOG_SOFTMAX LAYER_NORM RMS_NORM CROSS_ENTROPY CROSS_ENTROPY_GRADIENT SOFTMAX_GRADIENT \
+        LOG_SOFTMAX_GRADIENT LAYER_NORM_GRADIENT RMS_NORM_GRADIENT; do
+        local row=(-DT="$type" $style -DFORM_$form -DWIDTH=64 -DVECTOR="${type}16" "-DWIDEN(v)=((${type}16)(v))")
+        check rowwise "${row[@]}"
+        check rowwise "${row[@]}" "${rows[@]}" "${stage[@]}"
+        check rowwise "${row[@]}" "${rows[@]}" "${stage[@]}" -DSTAGED=256
+        [ $form = CROSS_ENTROPY ] && continue
+        check rowwise "${row[@]}" "${rows[@]}" "${finish[@]}"
+        check rowwise "${row[@]}" "${rows[@]}" "${stage[@]}" "${finish[@]}"
       done
       for form in MAX MAX_GATHER MAX_GRADIENT AVERAGE AVERAGE_GRADIENT; do
         for padding in '' -DCOUNT_PADDING; do

@@ -23,6 +23,11 @@ typedef struct {
   void (*rms_norm_f32)(const float* x, const float* scale, float* y, long n, double epsilon);
   float (*cross_entropy_f32)(const float* x, long n, long label);
   void (*cross_entropy_gradient_f32)(const float* x, long n, long label, float g, float* y);
+  void (*softmax_gradient_f32)(const float* p, const float* g, float* y, long n);
+  void (*log_softmax_gradient_f32)(const float* l, const float* g, float* y, long n);
+  // Of layer norm if centred, else of RMS norm.
+  void (*norm_gradient_f32)(const float* x, const float* g, const float* scale, float* y, long n, double epsilon,
+                            bool centred);
 
   // y[i] += a * x[i]
   void (*axpy_f32)(long n, float a, const float* x, float* y);

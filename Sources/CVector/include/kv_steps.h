@@ -2,7 +2,7 @@
 #ifndef KV_STEPS_H
 #define KV_STEPS_H
 
-#include "kv_types.h"
+#include "kv_expression.h"
 
 // An index or label outside its range: the first one by position; position < 0 if all is well.
 typedef struct {
@@ -16,7 +16,11 @@ typedef enum {
   KV_LAYER_NORM,
   KV_RMS_NORM,
   KV_CROSS_ENTROPY,
-  KV_CROSS_ENTROPY_GRADIENT
+  KV_CROSS_ENTROPY_GRADIENT,
+  KV_SOFTMAX_GRADIENT,
+  KV_LOG_SOFTMAX_GRADIENT,
+  KV_LAYER_NORM_GRADIENT,
+  KV_RMS_NORM_GRADIENT
 } kv_rowwise_kind;
 typedef struct {
   kv_rowwise_kind kind;
@@ -24,9 +28,22 @@ typedef struct {
   int64_t rows, columns;
   double epsilon;
   int64_t ignore_index;
+  // Over [rows, columns]. Row inputs that are computed are values of the prologue, else their staged value is -1; with
+  // an epilogue it stores the results.
+  bool has_prologue, has_epilogue;
+  kv_expression prologue, epilogue;
+  int32_t staged[2];
+  int64_t group; // rows that are staged together
 } kv_rowwise;
-// b, c: scale and shift, or labels and g.
-kv_fault kv_run_rowwise(const kv_rowwise* step, const void* a, const void* b, const void* c, void* y);
+// Where the operands lie: row inputs (NULL where staged), then scale and shift, or labels and g; y unless the epilogue
+// stores the results.
+typedef struct {
+  const void *a[2], *b, *c;
+  void* y;
+} kv_row_operands;
+kv_fault kv_run_rowwise(const kv_rowwise* step, const kv_binding* binding, const kv_row_operands* operands);
+// Bytes for each thread.
+int64_t kv_rowwise_scratch(const kv_rowwise* step);
 
 // [outer, length, inner]
 typedef struct {

@@ -5,7 +5,8 @@ struct Tape {
   private let output: Node
   private let targets: [Node]
   private var dependent: Set<ObjectIdentifier> = []
-  private var cotangents: [ObjectIdentifier: Tensor] = [:]
+  /// Contributions to each node's cotangent, to be added up.
+  private var cotangents: [ObjectIdentifier: [Tensor]] = [:]
 
   init(from y: Node, to targets: [Node]) throws {
     output = y
@@ -62,15 +63,15 @@ struct Tape {
   mutating func pullBack(_ seed: Tensor) throws -> [Tensor] {
     // Without a way from y to a target there is nothing to do: every gradient is zero.
     guard let last = order.last, last === output else { order = []; return zeros() }
-    cotangents[ObjectIdentifier(last)] = seed
+    cotangents[ObjectIdentifier(last)] = [seed]
     let wanted = Set(targets.map { ObjectIdentifier($0) })
     for node in order.reversed() {
       let identity = ObjectIdentifier(node)
-      guard let g = wanted.contains(identity) ? cotangents[identity] : cotangents.removeValue(forKey: identity)
-      else { continue }
+      guard let parts = cotangents.removeValue(forKey: identity), let g = Self.sum(parts) else { continue }
+      if wanted.contains(identity) { cotangents[identity] = [g] }
       try propagate(g, through: node)
     }
-    return zip(targets, zeros()).map { cotangents[ObjectIdentifier($0)] ?? $1 }
+    return zip(targets, zeros()).map { cotangents[ObjectIdentifier($0)]?.first ?? $1 }
   }
 
   private func zeros() -> [Tensor] {
@@ -104,35 +105,87 @@ struct Tape {
             operands: "input \(input.shape) \(input.dtype), cotangent \(cotangent.shape) \(cotangent.dtype)",
             fix: "return one cotangent in each argument's shape and dtype")
         }
-        let identity = ObjectIdentifier(input.node)
-        cotangents[identity] = cotangents[identity].map { Self.sum($0, cotangent) } ?? cotangent
+        cotangents[ObjectIdentifier(input.node), default: []].append(cotangent)
       }
     }
   }
 
-  /// Cotangents of several slices of one value are pieces with zeros around them: one assembly holds them all, where
-  /// n of them would be written and added in n times the memory.
-  private static func sum(_ lhs: Tensor, _ rhs: Tensor) -> Tensor {
-    guard case .assemble(let a) = lhs.node.op, case .assemble(let b) = rhs.node.op, !lhs.isEvaluated, !rhs.isEvaluated,
-      a.fill.double == 0, b.fill.double == 0
-    else { return lhs + rhs }
-    let (pieces, others) = (lhs.node.inputs, rhs.node.inputs)
-    guard pieces.count == a.starts.count, others.count == b.starts.count else { return lhs + rhs }
-    for (j, other) in others.enumerated() {
-      for (i, piece) in pieces.enumerated() {
-        let isApart = a.shape.dimensions.indices.contains { axis in
-          let (first, second) = (a.starts[i][axis], b.starts[j][axis])
-          return first + (piece.shape[axis] - 1) * a.steps[i][axis] < second
-            || second + (other.shape[axis] - 1) * b.steps[j][axis] < first
-        }
-        guard isApart else { return lhs + rhs }
+  /// The sum of contributions, in their order. Those of slices of one value, which are zero outside their slice, are
+  /// put together where the slices do not overlap instead of added.
+  private static func sum(_ parts: [Tensor]) -> Tensor? {
+    var merged: [Tensor] = []
+    var slices: SliceCotangents?
+    for part in parts {
+      if slices == nil {
+        slices = SliceCotangents(part)
+        if slices == nil { merged.append(part) }
+      } else if slices?.take(part) != true {
+        merged.append(part)
       }
     }
-    let together = Assembly(shape: a.shape, starts: a.starts + b.starts, steps: a.steps + b.steps, fill: a.fill)
-    return .make(.assemble(together), (pieces + others).map { Tensor($0) }, shape: lhs.shape, dtype: lhs.dtype)
+    if let slices { merged.append(slices.tensor) }
+    guard var total = merged.first else { return nil }
+    for part in merged.dropFirst() { total = total + part }
+    return total
   }
 
   private func needs(_ input: Tensor) -> Bool {
     input.dtype.isFloat && dependent.contains(ObjectIdentifier(input.node))
+  }
+}
+
+/// Cotangents of slices of one value that do not overlap, as one assembly.
+private struct SliceCotangents {
+  private var assembly: Assembly
+  private var pieces: [Tensor]
+  private let first: Tensor
+
+  /// `nil` for what is not zero but for one slice.
+  init?(_ part: Tensor) {
+    guard let (assembly, pieces) = Self.parts(of: part) else { return nil }
+    (self.assembly, self.pieces, first) = (assembly, pieces, part)
+  }
+
+  private static func parts(of part: Tensor) -> (Assembly, [Tensor])? {
+    guard case .assemble(let assembly) = part.node.op, assembly.fill == Scalar(0, part.dtype), part.error == nil
+    else { return nil }
+    let pieces = part.node.inputs.map { Tensor($0) }
+    // Its history is gone once it was evaluated.
+    return pieces.count == assembly.starts.count ? (assembly, pieces) : nil
+  }
+
+  /// Whether the part was taken in.
+  mutating func take(_ part: Tensor) -> Bool {
+    guard let (other, others) = Self.parts(of: part), other.shape == assembly.shape else { return false }
+    for i in others.indices {
+      for j in pieces.indices
+      where !Self.areApart(
+        other.starts[i], other.steps[i], others[i].shape, assembly.starts[j], assembly.steps[j], pieces[j].shape)
+      { return false }
+    }
+    assembly.starts += other.starts
+    assembly.steps += other.steps
+    pieces += others
+    return true
+  }
+
+  /// Whether along some axis one ends before the other begins; interleaved slices count as overlapping.
+  private static func areApart(
+    _ starts: [Int], _ steps: [Int], _ shape: Shape, _ otherStarts: [Int], _ otherSteps: [Int], _ otherShape: Shape
+  ) -> Bool {
+    func range(_ start: Int, _ step: Int, _ count: Int) -> ClosedRange<Int> {
+      let end = start + step * (count - 1)
+      return min(start, end)...max(start, end)
+    }
+    return starts.indices.contains { axis in
+      !range(starts[axis], steps[axis], shape[axis]).overlaps(
+        range(otherStarts[axis], otherSteps[axis], otherShape[axis]))
+    }
+  }
+
+  var tensor: Tensor {
+    if pieces.count == first.node.inputs.count { return first }
+    return Tensor.make(
+      .assemble(assembly), pieces, shape: first.shape, dtype: first.dtype, device: first.device)
   }
 }

@@ -20,6 +20,8 @@ struct Fusion {
   private(set) var epilogueRoot: [Int: Int] = [:]
   /// The inverse of `epilogueRoot`.
   private(set) var producer: [Int: Int] = [:]
+  /// Producers finished by a kernel whose own result later kernels read too: stored beside the root.
+  private(set) var isKeptProducer: Set<Int> = []
 
   /// Bounds that keep kernels within the argument limits of OpenCL 1.2 devices and compile times linear.
   static let maximumInstructions = 192
@@ -28,6 +30,8 @@ struct Fusion {
   static let maximumPieces = 8
   /// The dearest operation that is repeated to save a trip through memory.
   static let cheap = 2
+  /// The dearest value without operands in memory (a dropout mask) that every kernel computes for itself.
+  static let cheapMask = 60
 
   private struct Edge {
     var consumer: Int
@@ -45,6 +49,8 @@ struct Fusion {
   /// Whether some consumer repeats the value (a broadcast on the way to the root).
   private var isRepeated: [Bool]
   private var sizes: [Kernel: (instructions: Int, operands: Int)] = [:]
+  /// What an element costs of a value that depends on random numbers, positions and scalars alone; `nil` for others.
+  private var costWithoutMemory: [Int?] = []
   /// For an assembly: the first input of each input's group, those that one kernel stores.
   private var pieceGroups: [Int: [Int]] = [:]
 
@@ -68,6 +74,13 @@ struct Fusion {
       if case .op(.assemble) = value.kind { pieceGroups[v] = Self.groupedPieces(value, in: graph) }
     }
     for output in graph.outputs { isOutput[output.value] = true }
+    for value in graph.values {
+      let below = value.inputs.map { costWithoutMemory[$0.value] }
+      let total = below.reduce(value.isElementwise ? value.cost : nil) { sum, part in
+        sum.flatMap { sum in part.map { min(sum + $0, 1 << 20) } }
+      }
+      costWithoutMemory.append(total)
+    }
     for v in stride(from: count - 1, through: 0, by: -1) { place(v) }
     if enabled { for v in 0..<count where isStored[v] { attachProducer(to: v) } }
   }
@@ -109,7 +122,7 @@ struct Fusion {
     let repeatable = !repeated || value.cost <= Self.cheap
     guard fits, repeatable, let first = homes.min() else { return store(v) }
 
-    if readers.isEmpty, !isOutput[v], homes.count == 1 || isCheapOnStored(value) {
+    if readers.isEmpty, !isOutput[v], homes.count == 1 || isCheapOnStored(value) || isCheapMask(v) {
       join(v, homes, aligned: aligned, repeated: repeated)
       return
     }
@@ -219,8 +232,14 @@ struct Fusion {
     }
     switch consumer.kind {
     case .op(.reduce): return ([Kernel(root: edge.consumer)], false, repeats)
+    case .op(.rowwise(let kind)) where edge.input < kind.rowInputCount:
+      // A product takes the chain into its own kernel, which costs it nothing.
+      if endsProducer(v) { return nil }
+      return ([Kernel(root: edge.consumer)], false, repeats)
     case .op(.assemble) where edges[v].count == 1 || edge.input == 0:
-      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it.
+      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it. What a product finishes in
+      // its own kernel is better stored by that, in place as well.
+      if edge.input > 0, keepsOrder(edge.views), endsProducer(v) { return nil }
       let group = pieceGroups[edge.consumer]?[edge.input] ?? edge.input
       return ([Kernel(root: edge.consumer, piece: group)], edge.views.isEmpty, repeats)
     default: return nil
@@ -236,7 +255,38 @@ struct Fusion {
     return real.allSatisfy { graph.values[$0.value].dtype.size <= value.dtype.size }
   }
 
-  /// Lets an elementwise kernel finish the reduction, matmul or convolution that it alone reads.
+  /// Worth repeating in several kernels: a random mask takes arithmetic instead of memory.
+  private func isCheapMask(_ v: Int) -> Bool { costWithoutMemory[v].map { $0 <= Self.cheapMask } ?? false }
+
+  /// Whether the chain of elementwise values that ends at `v` begins at a matmul, convolution or reduction that `v` as a
+  /// kernel of its own would finish.
+  private func endsProducer(_ v: Int) -> Bool {
+    let shape = graph.values[v].shape
+    var pending = [v]
+    var visited = 0
+    while let member = pending.popLast(), visited < 64 {
+      visited += 1
+      for input in graph.values[member].inputs where edges[input.value].count == 1 && !isOutput[input.value] {
+        let value = graph.values[input.value]
+        guard value.shape.count == shape.count, keepsOrder(input.views) else { continue }
+        if value.isElementwise && input.views.isEmpty { pending.append(input.value) }
+        if canBeFinished(value) { return true }
+      }
+    }
+    return false
+  }
+
+  /// Whether the value's family takes an epilogue.
+  private func canBeFinished(_ value: CanonicalGraph.Value) -> Bool {
+    switch value.kind {
+    case .op(.reduce), .op(.matmul): true
+    case .op(.convolution(let c)): c.kind != .filterGradient
+    case .op(.rowwise(let kind)): !kind.isResultPerRow
+    default: false
+    }
+  }
+
+  /// Lets an elementwise kernel finish a reduction, matmul, convolution or row operation that no earlier kernel reads.
   private mutating func attachProducer(to root: Int) {
     let value = graph.values[root]
     guard value.isElementwise, !value.inputs.isEmpty else { return }
@@ -259,13 +309,12 @@ struct Fusion {
       for input in graph.values[member].inputs {
         let p = input.value
         let candidate = graph.values[p]
-        switch candidate.kind {
-        case .op(.reduce), .op(.matmul): break
-        case .op(.convolution(let c)) where c.kind != .filterGradient: break
-        default: continue
-        }
-        guard !isOutput[p], candidate.shape.count == value.shape.count, value.shape.count > 0,
-          edges[p].allSatisfy({ inside.contains($0.consumer) && keepsOrder($0.views) && isAligned[$0.consumer] })
+        guard canBeFinished(candidate), epilogueRoot[p] == nil else { continue }
+        guard candidate.shape.count == value.shape.count, value.shape.count > 0,
+          edges[p].allSatisfy({ edge in
+            inside.contains(edge.consumer)
+              ? keepsOrder(edge.views) && isAligned[edge.consumer] : isComputedAfter(root, edge.consumer)
+          })
         else { continue }
         // The step's iteration space is the producer's: the kernel's axes must be the same but for axes of size 1.
         guard candidate.shape.dimensions.filter({ $0 != 1 }) == value.shape.dimensions.filter({ $0 != 1 }) else {
@@ -277,7 +326,16 @@ struct Fusion {
     if let best {
       epilogueRoot[best] = root
       producer[root] = best
+      if isOutput[best] || edges[best].contains(where: { !inside.contains($0.consumer) }) {
+        isKeptProducer.insert(best)
+      }
     }
+  }
+
+  /// Whether everything that computes `consumer` runs after the kernel that ends at `root`.
+  private func isComputedAfter(_ root: Int, _ consumer: Int) -> Bool {
+    guard graph.values[consumer].isElementwise else { return consumer > root }
+    return kernels[consumer].allSatisfy { $0.root > root }
   }
 
   /// Whether the views only add or drop axes of size 1.

@@ -119,19 +119,74 @@ public struct ArgsortStep: Hashable, Sendable {
   public var input, output: Operand
 }
 
-/// One of the fused row operations over [rows, columns]; every operand contiguous.
+/// One of the fused row operations over rows of `columns` elements: for each row the prologue's values, the family's
+/// work on them, and for each of its results the epilogue.
+///
+/// `outer` are the dims of the rows (minimal; may be empty). Operands and outputs have strides over outer + [columns];
+/// where the kind's result is one element a row, the epilogue is the identity and the output has stride 0 along columns.
 public struct RowwiseStep: Hashable, Sendable {
   public var kind: Rowwise
-  public var rows, columns: Int
-  public var inputs: [Operand]
-  public var output: Operand
+  public var outer: [Int]
+  public var columns: Int
+  /// Of prologue and epilogue.
+  public var operands: [Operand]
+  /// One output for each of the kind's row inputs, in order.
+  public var prologue: Expression
+  /// The kind's other inputs, contiguous.
+  public var vectors: [Operand]
+  public var epilogue: Expression
+  public var outputs: [Operand]
+
+  public var rows: Int { outer.reduce(1, *) }
+
+  public init(
+    kind: Rowwise, outer: [Int], columns: Int, operands: [Operand], prologue: Expression, vectors: [Operand],
+    epilogue: Expression, outputs: [Operand]
+  ) {
+    (self.kind, self.outer, self.columns, self.operands) = (kind, outer, columns, operands)
+    (self.prologue, self.vectors, self.epilogue, self.outputs) = (prologue, vectors, epilogue, outputs)
+  }
+
+  /// Nothing but the family's own work, on contiguous inputs.
+  public init(kind: Rowwise, rows: Int, columns: Int, inputs: [Operand], output: Operand) {
+    func row(_ operand: Operand) -> Operand {
+      var operand = operand
+      operand.strides = [columns, 1]
+      return operand
+    }
+    var prologue = Expression()
+    for i in 0..<kind.rowInputCount { prologue.outputs.append(prologue.append(.load(i), inputs[i].dtype)) }
+    var epilogue = Expression()
+    epilogue.outputs = [epilogue.append(.result, output.dtype)]
+    var result = row(output)
+    if kind.isResultPerRow { result.strides = [1, 0] }
+    self.init(
+      kind: kind, outer: [rows], columns: columns, operands: inputs.prefix(kind.rowInputCount).map(row),
+      prologue: prologue, vectors: Array(inputs.dropFirst(kind.rowInputCount)), epilogue: epilogue, outputs: [result])
+  }
+
+  private func isDense(_ operand: Operand) -> Bool {
+    Layout(shape: Shape(outer + [columns]), strides: operand.strides).isContiguous
+  }
+
+  /// The row input's operand where the prologue only reads it, from contiguous memory.
+  public func plainInput(_ input: Int) -> Operand? {
+    guard case .load(let i) = prologue.instructions[prologue.outputs[input]], isDense(operands[i]) else { return nil }
+    return operands[i]
+  }
+
+  /// The output where the epilogue only stores the result, to contiguous memory.
+  public var plainOutput: Operand? {
+    guard epilogue.isIdentityEpilogue, let output = outputs.first else { return nil }
+    return kind.isResultPerRow || isDense(output) ? output : nil
+  }
 }
 
 /// result[b, i, j] = sum over p of lhs[b, i, p] * rhs[b, p, j]; then the epilogue, then the stores.
 ///
 /// `batch` are the batch dims (minimal; may be empty). lhs strides are over batch + [m, k], rhs over batch + [k, n];
 /// each has stride 1 along one of its last two axes (or that axis has size 1), and batch strides may be 0.
-/// `operands` (epilogue only) and `outputs` have strides over batch + [m, n]; outputs are dense.
+/// `operands` (epilogue only) and `outputs` have strides over batch + [m, n]; an output may be a piece of a larger value.
 /// k may be 0 (result 0). dtype: any but bool; integers wrap.
 public struct MatmulStep: Hashable, Sendable {
   public var batch: [Int]

@@ -22,17 +22,24 @@ struct Scheduler {
   private var piece = -1
   /// Dense copies already made, so that two readers share one.
   private var copies: [Reference: Int] = [:]
+  /// Values that are made where they belong in a concatenation.
+  private let pieces: PiecePlacement
 
   static func schedule(_ graph: CanonicalGraph, _ fusion: Fusion) -> Schedule {
     var scheduler = Scheduler(graph, fusion)
     for v in graph.values.indices { scheduler.emit(v) }
     for reference in graph.outputs { scheduler.schedule.outputs.append(scheduler.result(reference)) }
+    let pieces = scheduler.pieces
+    if !pieces.isEmpty {
+      scheduler.schedule.steps = scheduler.schedule.steps.map { $0.mapSlots { pieces.memory(of: $0) } }
+    }
     return scheduler.schedule
   }
 
   private init(_ graph: CanonicalGraph, _ fusion: Fusion) {
     self.graph = graph
     self.fusion = fusion
+    pieces = PiecePlacement(graph, fusion)
     for (v, value) in graph.values.enumerated() {
       schedule.types.append(Program.ValueType(dtype: value.dtype, shape: value.shape))
       if case .leaf(let index, let strides) = value.kind {
@@ -44,8 +51,10 @@ struct Scheduler {
 
   // MARK: Values in memory
 
-  /// The layout of a stored value.
-  func layout(_ v: Int) -> Layout { leafLayouts[v] ?? Layout(contiguous: schedule.types[v].shape) }
+  /// The layout of a stored value in its memory.
+  func layout(_ v: Int) -> Layout {
+    leafLayouts[v] ?? pieces.layout(v) ?? Layout(contiguous: schedule.types[v].shape)
+  }
 
   mutating func temporary(_ dtype: DType, _ shape: Shape) -> Int {
     schedule.types.append(Program.ValueType(dtype: dtype, shape: shape))
@@ -113,8 +122,8 @@ struct Scheduler {
   }
 
   func target(_ v: Int) -> Operand {
-    let type = schedule.types[v]
-    return Operand(slot: .arena(v), dtype: type.dtype, offset: 0, strides: Layout.contiguousStrides(type.shape))
+    let layout = layout(v)
+    return Operand(slot: .arena(v), dtype: schedule.types[v].dtype, offset: layout.offset, strides: layout.strides)
   }
 
   // MARK: Kernels
@@ -136,7 +145,7 @@ struct Scheduler {
     switch value.kind {
     case .leaf: return
     case .op(.assemble(let assembly)): emitAssembly(v, assembly)
-    case .op(.reduce), .op(.matmul), .op(.convolution): emitProducer(v, finishing: nil)
+    case .op(.reduce), .op(.matmul), .op(.convolution), .op(.rowwise): emitProducer(v, finishing: nil)
     case .op(let op): emitFamily(v, op)
     case .constant, .random: return
     }
@@ -154,7 +163,7 @@ struct Scheduler {
       builder.expression.outputs.append(register)
     }
     emitElementwise(
-      builder, outputs: outputs.map { ($0, graph.values[$0].dtype, Layout(contiguous: value.shape)) })
+      builder, outputs: outputs.map { ($0, graph.values[$0].dtype, layout($0)) })
   }
 
   mutating func emitElementwise(_ builder: KernelBuilder, outputs: [(Int, DType, Layout)]) {
@@ -241,13 +250,10 @@ struct Scheduler {
   private mutating func emitAssembly(_ v: Int, _ assembly: Assembly) {
     let value = graph.values[v]
     // The first input is the constant that fills the gaps; `Snapshot` puts it there.
-    let covered = value.inputs.dropFirst().reduce(0) { total, input in
-      total + input.views.reduce(graph.values[input.value].shape) { $1.resultShape($0) }.count
-    }
-    if covered < value.shape.count {
+    if !graph.isCovered(value) {
       var fill = KernelBuilder(shape: value.shape)
       fill.expression.outputs = [build(value.inputs[0], root: v, producer: nil, in: &fill)]
-      emitElementwise(fill, outputs: [(v, value.dtype, Layout(contiguous: value.shape))])
+      emitElementwise(fill, outputs: [(v, value.dtype, layout(v))])
     }
     for group in fusion.pieces(of: v) { emitPieces(group, of: v, assembly) }
   }
@@ -259,16 +265,12 @@ struct Scheduler {
     piece = group[0]
     defer { piece = -1 }
     let extra = fusion.extraOutputs[Fusion.Kernel(root: v, piece: piece)] ?? []
-    var pending: [(reference: Reference, value: Int, place: Layout)] = group.map { input in
-      var place = Layout(contiguous: value.shape)
-      for axis in 0..<shape.rank {
-        place.offset += assembly.starts[input - 1][axis] * place.strides[axis]
-        place.strides[axis] *= assembly.steps[input - 1][axis]
-      }
-      place.shape = shape
-      return (value.inputs[input], v, place)
+    let whole = layout(v)
+    var pending: [(reference: Reference, value: Int, place: Layout)] = []
+    for input in group where !pieces.isPlaced(value.inputs[input].value, in: v, piece: input - 1) {
+      pending.append((value.inputs[input], v, assembly.place(of: input - 1, shape, in: whole)))
     }
-    pending += extra.map { (Reference(value: $0), $0, Layout(contiguous: shape)) }
+    pending += extra.map { (Reference(value: $0), $0, layout($0)) }
     while !pending.isEmpty {
       var builder = KernelBuilder(shape: shape)
       var outputs: [(Int, DType, Layout)] = []

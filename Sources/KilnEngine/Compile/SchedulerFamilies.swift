@@ -1,10 +1,12 @@
 extension Scheduler {
-  /// Emits a reduction, matmul or convolution, finished by the elementwise kernel ending at `root` if there is one.
+  /// Emits a reduction, matmul, convolution or row operation, finished by the elementwise kernel ending at `root` if there is one.
   mutating func emitProducer(_ v: Int, finishing root: Int?) {
     let value = graph.values[v]
     guard case .op(let op) = value.kind, value.shape.count > 0 else { return }
     var epilogue = KernelBuilder(shape: root.map { graph.values[$0].shape } ?? value.shape)
-    let outputs = root.map { [$0] + (fusion.extraOutputs[Fusion.Kernel(root: $0)] ?? []) } ?? [v]
+    var outputs = root.map { [$0] + (fusion.extraOutputs[Fusion.Kernel(root: $0)] ?? []) } ?? [v]
+    // First, so that a device may leave its result there and finish from it.
+    if root != nil, fusion.isKeptProducer.contains(v) { outputs.insert(v, at: 0) }
     for output in outputs {
       epilogue.expression.outputs.append(
         build(Reference(value: output), root: root ?? v, producer: v, in: &epilogue))
@@ -13,6 +15,7 @@ extension Scheduler {
     case .reduce(let kind, let axes): emitReduce(v, kind, axes, epilogue, outputs)
     case .matmul: emitMatmul(v, epilogue, outputs)
     case .convolution(let convolution): emitConvolution(v, convolution, epilogue, outputs)
+    case .rowwise(let kind): emitRowwise(v, kind, epilogue, outputs)
     default: break
     }
   }
@@ -22,21 +25,46 @@ extension Scheduler {
     -> (operands: [[Int]], outputs: [[Int]])
   {
     let from = epilogue.shape
-    func move(_ strides: [Int]) -> [Int] {
+    func move(_ strides: [Int], _ from: Shape) -> [Int] {
       if from == shape { return strides }
       var real = zip(from.dimensions, strides).filter { $0.0 != 1 }.map(\.1)[...]
       return shape.dimensions.map { $0 == 1 ? 0 : (real.popFirst() ?? 0) }
     }
     return (
-      epilogue.operands.map { move($0.layout.strides) },
-      outputs.map { _ in move(Layout.contiguousStrides(from)) }
+      epilogue.operands.map { move($0.layout.strides, from) },
+      outputs.map { move(layout($0).strides, layout($0).shape) }
     )
   }
 
   private func targets(_ outputs: [Int], strides: [[Int]]) -> [Operand] {
     zip(outputs, strides).map { v, strides in
-      Operand(slot: .arena(v), dtype: schedule.types[v].dtype, offset: 0, strides: strides)
+      Operand(slot: .arena(v), dtype: schedule.types[v].dtype, offset: layout(v).offset, strides: strides)
     }
+  }
+
+  private mutating func emitRowwise(_ v: Int, _ kind: Rowwise, _ epilogue: KernelBuilder, _ outputs: [Int]) {
+    let value = graph.values[v]
+    let first = value.inputs[0]
+    let shape = first.views.reduce(graph.values[first.value].shape) { $1.resultShape($0) }
+    var prologue = KernelBuilder(shape: shape)
+    for input in value.inputs.prefix(kind.rowInputCount) {
+      prologue.expression.outputs.append(build(input, root: v, producer: nil, in: &prologue))
+    }
+    let vectors = value.inputs.dropFirst(kind.rowInputCount).map { denseOperand($0) }
+    let (extra, targetStrides) = align(epilogue, outputs, to: value.shape)
+    let leading = shape.rank - 1
+    let all = prologue.operands.map(\.layout.strides) + extra + targetStrides
+    let (outer, outerStrides) = collapse(
+      Array(shape.dimensions[..<leading]), all.map { Array($0[..<leading]) })
+    let whole = zip(outerStrides, all).map { $0 + [$1.count > leading ? $1[leading] : 0] }
+    let prologueCount = prologue.operands.count
+    let operands = (prologue.operands + epilogue.operands).enumerated().map { $1.operand(strides: whole[$0]) }
+    schedule.steps.append(
+      .rowwise(
+        RowwiseStep(
+          kind: kind, outer: outer, columns: shape[leading], operands: operands, prologue: prologue.expression,
+          vectors: vectors, epilogue: epilogue.expression.shiftingOperands(by: prologueCount),
+          outputs: targets(outputs, strides: Array(whole[operands.count...])))))
   }
 
   private mutating func emitReduce(
@@ -178,20 +206,12 @@ extension Scheduler {
           ArgsortStep(
             descending: descending, rows: value.shape.count / max(columns, 1), columns: columns, input: inputs[0],
             output: output)))
-    case .rowwise(let kind):
-      let first = value.inputs[0]
-      let shape = first.views.reduce(graph.values[first.value].shape) { $1.resultShape($0) }
-      let columns = shape.dimensions.last ?? 1
-      schedule.steps.append(
-        .rowwise(
-          RowwiseStep(
-            kind: kind, rows: shape.count / max(columns, 1), columns: columns, inputs: inputs, output: output)))
     case .pool(let pool):
       schedule.steps.append(.pool(PoolStep(pool: pool, dtype: value.dtype, inputs: inputs, output: output)))
     case .gather(let gather):
       schedule.steps.append(.gather(GatherStep(gather: gather, dtype: value.dtype, inputs: inputs, output: output)))
     case .leaf, .constant, .position, .random, .unary, .binary, .select, .cast, .view, .assemble, .reduce, .matmul,
-      .convolution, .transfer, .identity:
+      .rowwise, .convolution, .transfer, .identity:
       break  // emitted elsewhere, or never reaching a schedule
     }
   }

@@ -7,7 +7,7 @@ extension Step {
       case .reduce(let step): step.operands
       case .scan(let step): [step.input]
       case .argsort(let step): [step.input]
-      case .rowwise(let step): step.inputs
+      case .rowwise(let step): step.operands + step.vectors
       case .matmul(let step): [step.lhs, step.rhs] + step.operands
       case .convolution(let step): step.inputs + step.operands
       case .pool(let step): step.inputs
@@ -23,7 +23,7 @@ extension Step {
     case .reduce(let step): step.outputs
     case .scan(let step): [step.output]
     case .argsort(let step): [step.output]
-    case .rowwise(let step): [step.output]
+    case .rowwise(let step): step.outputs
     case .matmul(let step): step.outputs
     case .convolution(let step): step.outputs
     case .pool(let step): [step.output]
@@ -81,8 +81,9 @@ extension Step {
       (step.input, step.output) = (map(step.input), map(step.output))
       return .argsort(step)
     case .rowwise(var step):
-      step.inputs = step.inputs.map(map)
-      step.output = map(step.output)
+      step.operands = step.operands.map(map)
+      step.vectors = step.vectors.map(map)
+      step.outputs = step.outputs.map(map)
       return .rowwise(step)
     case .matmul(var step):
       (step.lhs, step.rhs) = (map(step.lhs), map(step.rhs))

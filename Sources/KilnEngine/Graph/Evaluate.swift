@@ -7,6 +7,7 @@ public func evaluate(_ tensors: Tensor...) throws { try evaluate(tensors) }
 /// for results where that is possible (in-place updates); reading a donated tensor is an error.
 public func evaluate(_ tensors: [Tensor], donating: [Tensor] = []) throws {
   for tensor in tensors { if let error = tensor.error { throw error } }
+  try Recorder.refuseReading()
   var roots: [Node] = []
   var seen: Set<ObjectIdentifier> = []
   for tensor in tensors where seen.insert(ObjectIdentifier(tensor.node)).inserted {

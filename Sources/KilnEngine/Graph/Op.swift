@@ -91,6 +91,27 @@ public enum Rowwise: Hashable, Sendable {
   case crossEntropy(ignoreIndex: Int)
   /// inputs logits, labels, g [rows]; result [rows, columns]: (softmax - oneHot) * g, 0 for ignored rows.
   case crossEntropyGradient(ignoreIndex: Int)
+  /// inputs y = softmax(x) and g; result y * (g - sum(g * y)).
+  case softmaxGradient
+  /// inputs y = logSoftmax(x) and g; result g - exp(y) * sum(g).
+  case logSoftmaxGradient
+  /// inputs x, g, scale [columns]; with n = (x - mean) * r, r = 1 / sqrt(variance + epsilon) and h = g * scale:
+  /// r * (h - mean(h) - n * mean(h * n)).
+  case layerNormGradient(epsilon: Double)
+  /// inputs x, g, scale [columns]; with n = x * r, r = 1 / sqrt(mean(x^2) + epsilon) and h = g * scale:
+  /// r * (h - n * mean(h * n)).
+  case rmsNormGradient(epsilon: Double)
+
+  /// How many of the inputs, from the first, are [..., columns]; the others are vectors.
+  public var rowInputCount: Int {
+    switch self {
+    case .softmax, .logSoftmax, .layerNorm, .rmsNorm, .crossEntropy, .crossEntropyGradient: 1
+    case .softmaxGradient, .logSoftmaxGradient, .layerNormGradient, .rmsNormGradient: 2
+    }
+  }
+
+  /// Whether the result is one element for each row.
+  public var isResultPerRow: Bool { if case .crossEntropy = self { true } else { false } }
 }
 
 /// 2-D convolution (cross-correlation). 1-D is height 1. x [batch, channels, height, width],

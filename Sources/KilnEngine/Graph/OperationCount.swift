@@ -49,6 +49,10 @@ extension Rowwise {
     case .rmsNorm: 4
     case .crossEntropy: 4
     case .crossEntropyGradient: 6
+    case .softmaxGradient: 4
+    case .logSoftmaxGradient: 4
+    case .layerNormGradient: 14
+    case .rmsNormGradient: 10
     }
   }
 }

@@ -178,10 +178,10 @@ extension Reduction {
 extension Rowwise {
   var publicName: String {
     switch self {
-    case .softmax: "softmax"
-    case .logSoftmax: "logSoftmax"
-    case .layerNorm: "layerNorm"
-    case .rmsNorm: "rmsNorm"
+    case .softmax, .softmaxGradient: "softmax"
+    case .logSoftmax, .logSoftmaxGradient: "logSoftmax"
+    case .layerNorm, .layerNormGradient: "layerNorm"
+    case .rmsNorm, .rmsNormGradient: "rmsNorm"
     case .crossEntropy, .crossEntropyGradient: "crossEntropy"
     }
   }

@@ -9,10 +9,12 @@ extension Tensor {
     _ file: StaticString, _ line: UInt
   ) -> Tensor {
     if let bad = sizeFailure(name, shape, dtype, device, file, line) { return bad }
-    let (key, counter) = generator.next()
-    return make(
-      .random(distribution, key: key, counter: counter), [], shape: shape, dtype: dtype, device: device, file: file,
-      line: line)
+    let state = generator.takeState()
+    let result = make(
+      .random(distribution, key: state.key, counter: state.counter), [], shape: shape, dtype: dtype, device: device,
+      file: file, line: line)
+    Recorder.current?.note(result.node, from: generator, before: state)
+    return result
   }
 
   private static func refuse(

@@ -34,12 +34,6 @@ public final class RandomGenerator: Sendable {
     set { mutex.withLock { $0 = newValue } }
   }
 
-  /// The key and counter of the next draw, which are then used up.
-  func next() -> (key: UInt64, counter: UInt64) {
-    let state = takeState()
-    return (state.key, state.counter)
-  }
-
   /// The state before the next draw, which is then used up: a generator set to it draws the same numbers again.
   package func takeState() -> State {
     mutex.withLock { state in

@@ -138,6 +138,25 @@ public enum RowwisePlain {
     x * rsqrt(square(x).mean(axes: [-1], keepDims: true) + epsilon) * scale
   }
 
+  /// The gradient of `layerNorm` by x; see `Rowwise.layerNormGradient`.
+  static func layerNormGradient(_ x: Tensor, g: Tensor, scale: Tensor, _ epsilon: Double) -> Tensor {
+    func rowMean(_ t: Tensor) -> Tensor { t.mean(axes: [-1], keepDims: true) }
+    let centred = x - rowMean(x)
+    let inverse = rsqrt(rowMean(square(centred)) + epsilon)
+    let normal = centred * inverse
+    let h = g * scale
+    return inverse * (h - rowMean(h) - normal * rowMean(h * normal))
+  }
+
+  /// The gradient of `rmsNorm` by x; see `Rowwise.rmsNormGradient`.
+  static func rmsNormGradient(_ x: Tensor, g: Tensor, scale: Tensor, _ epsilon: Double) -> Tensor {
+    func rowMean(_ t: Tensor) -> Tensor { t.mean(axes: [-1], keepDims: true) }
+    let inverse = rsqrt(rowMean(square(x)) + epsilon)
+    let normal = x * inverse
+    let h = g * scale
+    return inverse * (h - normal * rowMean(h * normal))
+  }
+
   /// logSumExp(row) - row[label], 0 for ignored labels. logits [..., classes], labels [...].
   public static func crossEntropy(logits: Tensor, labels: Tensor, ignoreIndex: Int = -100) -> Tensor {
     let labels = labels.asIndices
@@ -149,27 +168,50 @@ public enum RowwisePlain {
 }
 
 extension Rowwise {
+  /// The cotangents of the plain composition that is equal to the fused operation.
+  private func plainCotangents(_ inputs: [Tensor], _ g: Tensor, _ plain: ([Tensor]) -> Tensor) -> Cotangents {
+    // Marks of their own, so that a way from one input to another is not followed here.
+    let own = inputs.map { $0.watched() }
+    do {
+      return .rule(try gradient(of: plain(own), withRespectTo: own, seed: g))
+    } catch {
+      return .rule(inputs.map { .carrying(error, shape: $0.shape, dtype: $0.dtype, device: $0.device) })
+    }
+  }
+
   func cotangents(inputs: [Tensor], y: Tensor, g: Tensor) -> Cotangents {
     let x = inputs[0]
     func rowSum(_ t: Tensor) -> Tensor { t.sum(axes: [-1], keepDims: true) }
     func rowMean(_ t: Tensor) -> Tensor { t.mean(axes: [-1], keepDims: true) }
     /// The sum over all rows: [..., columns] -> [columns].
     func columnSum(_ t: Tensor) -> Tensor { t.sum(axes: Array(0..<(t.rank - 1))) }
+    func rows(_ kind: Rowwise, _ inputs: [Tensor]) -> Tensor {
+      .make(.rowwise(kind), inputs, shape: inputs[0].shape, dtype: inputs[0].dtype)
+    }
     switch self {
-    case .softmax: return .rule([y * (g - rowSum(g * y))])
-    case .logSoftmax: return .rule([g - exp(y) * rowSum(g)])
+    case .softmax: return .rule([rows(.softmaxGradient, [y, g])])
+    case .logSoftmax: return .rule([rows(.logSoftmaxGradient, [y, g])])
+    case .softmaxGradient:
+      // y = p * (h - sum(h * p)) of inputs p and h.
+      let (p, h) = (inputs[0], inputs[1])
+      return .rule([g * (h - rowSum(h * p)) - h * rowSum(g * p), rows(.softmaxGradient, [p, g])])
+    case .logSoftmaxGradient:
+      // y = h - exp(l) * sum(h) of inputs l and h.
+      let (p, h) = (exp(inputs[0]), inputs[1])
+      return .rule([-(g * p * rowSum(h)), g - rowSum(g * p)])
     case .layerNorm(let epsilon):
       let centred = x - rowMean(x)
-      let inverse = rsqrt(rowMean(square(centred)) + epsilon)
-      let normal = centred * inverse
-      let h = g * inputs[1]
-      let dx = inverse * (h - rowMean(h) - normal * rowMean(h * normal))
-      return .rule([dx, columnSum(g * normal), columnSum(g)])
+      let normal = centred * rsqrt(rowMean(square(centred)) + epsilon)
+      return .rule([
+        rows(.layerNormGradient(epsilon: epsilon), [x, g, inputs[1]]), columnSum(g * normal), columnSum(g),
+      ])
     case .rmsNorm(let epsilon):
-      let inverse = rsqrt(rowMean(square(x)) + epsilon)
-      let normal = x * inverse
-      let h = g * inputs[1]
-      return .rule([inverse * (h - normal * rowMean(h * normal)), columnSum(g * normal)])
+      let normal = x * rsqrt(rowMean(square(x)) + epsilon)
+      return .rule([rows(.rmsNormGradient(epsilon: epsilon), [x, g, inputs[1]]), columnSum(g * normal)])
+    case .layerNormGradient(let epsilon):
+      return plainCotangents(inputs, g) { RowwisePlain.layerNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }
+    case .rmsNormGradient(let epsilon):
+      return plainCotangents(inputs, g) { RowwisePlain.rmsNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }
     case .crossEntropy(let ignoreIndex):
       let dx = Tensor.make(
         .rowwise(.crossEntropyGradient(ignoreIndex: ignoreIndex)), [x, inputs[1], g], shape: x.shape, dtype: x.dtype)

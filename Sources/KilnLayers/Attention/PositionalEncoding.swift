@@ -87,7 +87,7 @@ public struct SinusoidalEncoding: Layer {
 }
 
 /// Adds a learned vector for each position: x [batch, time, features] with time up to `positions` keeps its shape.
-/// Keras' PositionEmbedding; in PyTorch an Embedding of the positions. Errors: longer sequences.
+/// KerasHub's PositionEmbedding; in PyTorch an Embedding of the positions. Errors: longer sequences.
 public struct LearnedEncoding: Layer {
   /// [positions, features].
   public let weight: Parameter
