@@ -27,7 +27,7 @@ struct AugmentationTests {
       let augment = Augmentation([step], seed: 5)
       let whole = try augment(all, samples: [10, 11, 12, 13, 14, 15], epoch: 1).doubles()
       let alone = try augment(all[3..<4], samples: [13], epoch: 1).doubles()
-      #expect(alone == Array(whole[3 * 192..<4 * 192]), "\(step)")
+      #expect(zip(alone, whole[(3 * 192)...]).allSatisfy { abs($0 - $1) < 1e-6 } && alone.count == 192, "\(step)")
       if case .normalize = step { continue }
       let later = try augment(all, samples: [10, 11, 12, 13, 14, 15], epoch: 2).doubles()
       #expect(later != whole, "\(step)")

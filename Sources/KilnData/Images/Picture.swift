@@ -30,6 +30,11 @@ public struct Picture: Sendable, Hashable {
         "byte 0", "a PNG begins with the bytes 89 50 4e 47, a JPEG with ff d8, got \(Files.hex(bytes.prefix(4)))",
         "convert the image to PNG or JPEG")
     }
+    if isPNG, let place = Picture.damagedChunk(bytes) {
+      throw wrong(
+        "byte \(place)", "the PNG is damaged: the chunk that begins here is cut short or its checksum is wrong",
+        "the file was cut short or changed; fetch it again")
+    }
     var image = kiln_image()
     let most = UInt64(maximumPixels)
     if isPNG {
@@ -47,7 +52,7 @@ public struct Picture: Sendable, Hashable {
         "install \(isPNG ? "libpng16-16" : "libjpeg62-turbo (Ubuntu: libjpeg-turbo8)")")
     case 2:
       throw wrong(
-        Picture.place(isPNG, bytes), "the \(kind) is damaged: \(Picture.text(&image))",
+        "the image data", "the \(kind) is damaged: \(Picture.text(&image))",
         "the file was cut short or changed; fetch it again")
     case 3:
       throw wrong(
@@ -61,19 +66,21 @@ public struct Picture: Sendable, Hashable {
     pixels = Array(UnsafeBufferPointer(start: image.pixels, count: width * height * channels))
   }
 
-  /// The libraries do not tell where; the parts of a PNG can be followed to the first that is wrong.
-  private static func place(_ isPNG: Bool, _ bytes: [UInt8]) -> String {
-    guard isPNG else { return "the JPEG data" }
+  /// The byte where a PNG's first chunk begins that is cut short or has a wrong checksum, or that is missing; `nil` for a
+  /// file without such. Chunks that a decoder may leave out are not looked at.
+  private static func damagedChunk(_ bytes: [UInt8]) -> Int? {
     var at = 8
     while at + 12 <= bytes.count {
       let length = bytes[at..<at + 4].reduce(0) { $0 << 8 | Int($1) }
-      guard length <= bytes.count - at - 12 else { return "byte \(at)" }
+      guard length <= bytes.count - at - 12 else { return at }
       let end = at + 8 + length
       let stored = bytes[end..<end + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-      if Zlib.checksum(bytes[at + 4..<end]) != stored { return "byte \(at)" }
+      let isNeeded = bytes[at + 4] & 0x20 == 0
+      if isNeeded, Zlib.checksum(bytes[at + 4..<end]) != stored { return at }
+      if bytes[at + 4..<at + 8].elementsEqual(Array("IEND".utf8)) { return nil }
       at = end + 4
     }
-    return at >= bytes.count ? "the image data" : "byte \(at)"
+    return at
   }
 
   private static func text(_ image: inout kiln_image) -> String {

@@ -31,7 +31,7 @@ struct DatasetWork: BatchWork {
       try starting(name)
       do {
         samples.append(try dataset.sample(at: position))
-      } catch let error as DataError where error.file == name {
+      } catch let error as DataError where name.hasPrefix(error.file) {
         throw error
       } catch {
         throw DataError(file: name, rule: "cannot be read: \(error)", fix: "mend or remove this sample")

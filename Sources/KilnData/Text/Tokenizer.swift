@@ -23,21 +23,26 @@ func checkToken(_ token: Int, _ count: Int, at index: Int) throws {
 public struct CharacterTokenizer: Tokenizer, Hashable, Codable {
   /// The scalars, sorted; a token is a place in it.
   public let characters: [String]
-  private let places: [String: Int]
+  private let places: [UInt32: Int]
 
   public var vocabularySize: Int { characters.count }
 
   /// Learns the characters of a text.
   public init(fittedOn text: String) {
-    characters = Set(text.unicodeScalars).sorted().map(String.init)
+    self.init(Set(text.unicodeScalars).sorted())
+  }
+
+  /// Scalars that are sorted, none twice. Found by number: as strings, some different ones are equal.
+  private init(_ scalars: [Unicode.Scalar]) {
+    characters = scalars.map(String.init)
     places = Dictionary(
-      characters.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+      scalars.enumerated().map { ($0.element.value, $0.offset) }, uniquingKeysWith: { first, _ in first })
   }
 
   /// Throws `DataError` for a character that was not in the training text.
   public func encode(_ text: String) throws -> [Int] {
     try text.unicodeScalars.enumerated().map { index, scalar in
-      guard let place = places[String(scalar)] else {
+      guard let place = places[scalar.value] else {
         throw DataError(
           file: "text", place: "character \(index)",
           rule: "'\(scalar)' (U+\(String(scalar.value, radix: 16, uppercase: true))) was not in the training text",
@@ -72,7 +77,7 @@ public struct CharacterTokenizer: Tokenizer, Hashable, Codable {
         rule: "a character file begins with 'kiln characters 1' and ends with a line end",
         fix: "the file was cut short or is of another kind; save the tokenizer again")
     }
-    var characters: [String] = []
+    var scalars: [Unicode.Scalar] = []
     var last: UInt32?
     for (index, line) in lines.enumerated().dropFirst().dropLast() {
       guard let value = UInt32(line, radix: 16), let scalar = Unicode.Scalar(value), value > last ?? 0 || last == nil
@@ -83,11 +88,9 @@ public struct CharacterTokenizer: Tokenizer, Hashable, Codable {
           fix: "save the tokenizer again")
       }
       last = value
-      characters.append(String(scalar))
+      scalars.append(scalar)
     }
-    self.characters = characters
-    places = Dictionary(
-      characters.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    self.init(scalars)
   }
 }
 
