@@ -21,6 +21,7 @@ let package = Package(
     .target(name: "COpenBLAS"),
     .target(name: "CVector"),
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+    .target(name: "CImages"),
     .target(name: "CDigits", exclude: ["digits.csv.gz", "NOTICE.md"]),
     .target(name: "CKilnStart"),
     .target(
@@ -35,7 +36,7 @@ let package = Package(
     .target(name: "KilnOpenCL", dependencies: ["KilnEngine", "COpenCL", "Kernels"], swiftSettings: strict),
     .target(name: "KilnLayers", dependencies: ["KilnEngine"], swiftSettings: strict),
     .target(name: "KilnOptimizers", dependencies: ["KilnEngine", "KilnLayers"], swiftSettings: strict),
-    .target(name: "KilnData", dependencies: ["KilnEngine", "CZlib", "CDigits"], swiftSettings: strict),
+    .target(name: "KilnData", dependencies: ["KilnEngine", "CZlib", "CDigits", "CImages"], swiftSettings: strict),
     .target(
       name: "KilnTraining", dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
       swiftSettings: strict),
@@ -84,6 +85,9 @@ let package = Package(
     .testTarget(
       name: "KilnOptimizersTests",
       dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnDevices", "KilnData"], exclude: ["Golden"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "KilnDataTests", dependencies: ["KilnEngine", "KilnData", "KilnDevices"], exclude: ["Golden"],
       swiftSettings: strict),
     .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),

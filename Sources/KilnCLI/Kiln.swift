@@ -6,7 +6,7 @@ import Kiln
 struct KilnCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kiln", abstract: "Trains neural networks on the CPU and on OpenCL devices.",
-    subcommands: [Devices.self, SelfTestCommand.self, Train.self])
+    subcommands: [DataCommand.self, Devices.self, SelfTestCommand.self, Train.self])
 
   static func main() {
     do {

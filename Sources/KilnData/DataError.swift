@@ -13,6 +13,10 @@ public struct DataError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    "\(file)\(place.map { ", \($0)" } ?? ""): \(rule); \(fix)"
+    // One line, whatever a damaged file put into it.
+    "\(file)\(place.map { ", \($0)" } ?? ""): \(rule); \(fix)".unicodeScalars.map { scalar in
+      scalar.value < 0x20 || scalar.value == 0x7f || [0x85, 0x2028, 0x2029].contains(scalar.value)
+        ? scalar.escaped(asASCII: true) : String(scalar)
+    }.joined()
   }
 }

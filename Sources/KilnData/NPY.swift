@@ -16,6 +16,17 @@ extension HostArray {
   }
 
   static func parseNPY(_ bytes: [UInt8], file: String) throws -> HostArray {
+    let (header, start) = try parseNPYHeader(bytes, file: file)
+    return try header.decode(bytes[start...])
+  }
+
+  /// dtype, shape and the place of the data, from a file's first bytes. Throws where elements would have to be converted.
+  static func npyLayout(_ head: [UInt8], file: String) throws -> (DType, Shape, Int) {
+    let (header, start) = try parseNPYHeader(head, file: file)
+    return (try header.layout().dtype, try header.layout().shape, start)
+  }
+
+  private static func parseNPYHeader(_ bytes: [UInt8], file: String) throws -> (NPYHeader, Int) {
     func wrong(_ place: String?, _ rule: String, _ fix: String) -> DataError {
       DataError(file: file, place: place, rule: rule, fix: fix)
     }
@@ -42,7 +53,7 @@ extension HostArray {
     }
     var header = NPYHeader(text: bytes[(8 + lengthBytes)..<start], base: 8 + lengthBytes, file: file)
     try header.parse()
-    return try header.decode(bytes[start...])
+    return (header, start)
   }
 
   func npyBytes() -> [UInt8] {
@@ -108,6 +119,23 @@ private struct NPYHeader {
         break
       }
     }
+  }
+
+  /// For files whose data can be read as it lies.
+  func layout() throws -> (dtype: DType, shape: Shape) {
+    guard let descr, let isFortran, let shape, Shape.checkedCount(shape + [8]) != nil else {
+      throw wrong(
+        "'descr', 'fortran_order' and 'shape' are all needed, and must fit", "write the file again with numpy.save")
+    }
+    let kinds: [String: DType] = [
+      "<f4": .float32, "<f8": .float64, "<i4": .int32, "<i8": .int64, "|u1": .uint8, "|b1": .bool,
+    ]
+    guard let dtype = kinds[descr], !isFortran || shape.count < 2 else {
+      throw wrong(
+        "rows of '\(descr)'\(isFortran ? " in Fortran order" : "") cannot be read one by one",
+        "save it with numpy.ascontiguousarray(a, '<f4'), or read it whole with HostArray(npy:)")
+    }
+    return (dtype, Shape(shape))
   }
 
   func decode(_ data: ArraySlice<UInt8>) throws -> HostArray {

@@ -100,7 +100,7 @@ public struct Table: Sendable, Hashable {
     return HostArray(.int64, [rows.count], values)
   }
 
-  private func checked(_ chosen: [Int]) throws -> [Int] {
+  func checked(_ chosen: [Int]) throws -> [Int] {
     for column in chosen where column < 0 || column >= columns {
       throw DataError(
         file: file, rule: "has columns 0..<\(columns), got \(column)", fix: "choose a column that exists")
@@ -123,13 +123,13 @@ public struct Table: Sendable, Hashable {
 }
 
 /// One pass over the bytes of a table.
-private struct TableParser {
+struct TableParser {
   let bytes: [UInt8]
   let file: String
   let separator: UInt8
   let hasQuotes: Bool
   private var position = 0
-  private var line = 1
+  var line = 1
 
   init(bytes: [UInt8], file: String, separator: UInt8, hasQuotes: Bool) {
     self.bytes = bytes

@@ -9,7 +9,7 @@ enum Rules {
     "KilnOpenCL": ["KilnEngine", "COpenCL", "Kernels"],
     "KilnLayers": ["KilnEngine"],
     "KilnOptimizers": ["KilnEngine", "KilnLayers"],
-    "KilnData": ["KilnEngine", "CZlib", "CDigits"],
+    "KilnData": ["KilnEngine", "CZlib", "CDigits", "CImages"],
     "KilnTraining": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
     "KilnModels": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining"],
     "KilnDevices": ["KilnEngine", "KilnCPU", "KilnOpenCL", "CKilnStart"],

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes dist/kiln-linux-<arch>.tar.xz: `kiln` and `kiln-bench` with the Swift standard library inside, and beside them
-# in lib/ what Linux distributions do not all have: the OpenCL loader, OpenBLAS and its Fortran run time, zlib.
+# in lib/ what Linux distributions do not all have: the OpenCL loader, OpenBLAS and its Fortran run time, zlib, libpng, libjpeg-turbo.
 # Then tries it in a root folder that holds nothing else but glibc.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -38,7 +38,7 @@ needs() {
   objdump -p "$1" | awk '$1 == "NEEDED" { print $2 }' |
     grep -vE '^(ld-linux.*|lib(c|m|dl|pthread|rt|util|resolv)\.so\..*)$' || true
 }
-pending=(libOpenCL.so.1 libopenblas.so.0)
+pending=(libOpenCL.so.1 libopenblas.so.0 libpng16.so.16 libjpeg.so.62)
 while IFS= read -r needed; do pending+=("$needed"); done < <(needs "dist/$name/kiln"; needs "dist/$name/kiln-bench")
 while [ ${#pending[@]} -gt 0 ]; do
   file=${pending[0]}

@@ -21,16 +21,16 @@ if [ $# -gt 0 ]; then
   packages=("$@")
 else
   packages=(ocl-icd-libopencl1 ocl-icd-opencl-dev opencl-headers pocl-opencl-icd
-    libopenblas0-pthread libopenblas-dev zlib1g-dev clang-format git)
+    libopenblas0-pthread libopenblas-dev zlib1g-dev libpng-dev libjpeg-dev curl clang-format git)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   cat >&2 <<EOF
 setup: this system has no apt. Install what these Debian packages hold with your own package manager:
 setup:   ${packages[*]}
-setup: that is: the OpenCL headers and loader, an OpenCL driver (PoCL, or your GPU vendor's), OpenBLAS, zlib's headers.
+setup: that is: the OpenCL headers and loader, an OpenCL driver (PoCL, or your GPU vendor's), OpenBLAS, headers of zlib, libpng and libjpeg-turbo, curl.
 EOF
-  for header in CL/cl.h zlib.h; do
+  for header in CL/cl.h zlib.h png.h jpeglib.h; do
     [ -e "/usr/include/$header" ] || fail "/usr/include/$header is missing"
   done
   exit 0

@@ -61,12 +61,19 @@ public enum MNIST {
   /// 60,000 training and 10,000 test images 28x28 of 0-255, labels 0-9.
   /// Throws `DataError` for missing or damaged files.
   public static func load(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet) {
-    (try load("train", folder), try load("t10k", folder))
+    (try load("train", folder, "mnist"), try load("t10k", folder, "mnist"))
   }
 
-  private static func load(_ part: String, _ folder: DataFolder) throws -> ImageSet {
-    let imagePath = try folder.find("\(part)-images-idx3-ubyte", "\(part)-images.idx3-ubyte", subfolder: "mnist")
-    let labelPath = try folder.find("\(part)-labels-idx1-ubyte", "\(part)-labels.idx1-ubyte", subfolder: "mnist")
+  /// The same of Fashion-MNIST, from the data folder's `fashion-mnist` alone: its files have MNIST's names.
+  public static func loadFashion(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet)
+  {
+    let inner = DataFolder("\(folder.path)/fashion-mnist")
+    return (try load("train", inner, "."), try load("t10k", inner, "."))
+  }
+
+  private static func load(_ part: String, _ folder: DataFolder, _ subfolder: String) throws -> ImageSet {
+    let imagePath = try folder.find("\(part)-images-idx3-ubyte", "\(part)-images.idx3-ubyte", subfolder: subfolder)
+    let labelPath = try folder.find("\(part)-labels-idx1-ubyte", "\(part)-labels.idx1-ubyte", subfolder: subfolder)
     return try imageSet(
       images: HostArray(idx: imagePath), file: imagePath, labels: HostArray(idx: labelPath), file: labelPath)
   }
@@ -92,5 +99,36 @@ public enum MNIST {
         fix: "the file is damaged; fetch it again")
     }
     return ImageSet(images: images, labels: HostArray(.int64, labels.shape, labels.bytes.map { Int64($0) }))
+  }
+}
+
+/// CIFAR-10 and CIFAR-100 in their binary format, gzipped or not.
+public enum CIFAR {
+  public static let classes10 = [
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+  ]
+
+  /// The training batches that are there (1 to 5) and the test batch, in the data folder's `cifar10`.
+  /// Throws `DataError` for missing or damaged files.
+  public static func load10(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet) {
+    var paths = [try folder.find("data_batch_1.bin", subfolder: "cifar10")]
+    for number in 2...5 {
+      if let path = try? folder.find("data_batch_\(number).bin", subfolder: "cifar10") { paths.append(path) }
+    }
+    return (try read(paths), try read([folder.find("test_batch.bin", subfolder: "cifar10")]))
+  }
+
+  /// Whole files: images uint8 [count, 3, 32, 32], labels [count]; see `RecordFormat.cifar`.
+  public static func read(_ paths: [String], labelBytes: Int = 1, classes: Int = 10) throws -> ImageSet {
+    let reader = try RecordStream(paths, format: .cifar(labelBytes: labelBytes, classes: classes)).makeReader()
+    var pixels: [UInt8] = []
+    var labels: [Int64] = []
+    while let sample = try reader.next() {
+      pixels += sample.features.bytes
+      labels += sample.label.values(as: Int64.self)
+    }
+    return ImageSet(
+      images: HostArray(unchecked: .uint8, [labels.count, 3, 32, 32], pixels),
+      labels: HostArray(.int64, [labels.count], labels))
   }
 }
