@@ -149,7 +149,7 @@ extension BatchNormalization {
 
 /// [channels] as [1, channels, 1, ...], to go with x [batch, channels, ...].
 func perChannel(_ values: Tensor, _ x: Tensor) -> Tensor {
-  x.rank == 2 ? values : values.reshaped(to: Shape([values.count] + [Int](repeating: 1, count: x.rank - 2)))
+  x.rank == 2 ? values : values.reshaped(to: Shape([values.count] + [Int](repeating: 1, count: max(x.rank - 2, 0))))
 }
 
 /// A scale of 1 and a shift of 0 for each channel.

@@ -10,6 +10,8 @@ public struct Conv2D: Layer {
   public let weight: Parameter
   /// [filters].
   public let bias: Parameter?
+  public let channels: Int
+  public let filters: Int
   public let kernel: (Int, Int)
   public let stride: (Int, Int)
   public let padding: ConvolutionPadding
@@ -29,12 +31,12 @@ public struct Conv2D: Layer {
   ) {
     // Channels that do not divide, or no group at all, are refused by the convolution itself, with all the shapes.
     let perGroup = groups > 0 ? channels / groups : channels
-    let places = kernel.0 * kernel.1
-    let fan = Initializer.Fan(inputs: perGroup * places, outputs: filters * places)
+    let places = kernel.0 &* kernel.1
+    let fan = Initializer.Fan(inputs: perGroup &* places, outputs: filters &* places)
     weight = Parameter(initializer.draw([filters, perGroup, kernel.0, kernel.1], fan, dtype, device, generator))
     self.bias = bias ? Parameter(biasInitializer.draw([filters], fan, dtype, device, generator)) : nil
     (self.kernel, self.stride, self.padding, self.dilation, self.groups) = (kernel, stride, padding, dilation, groups)
-    (self.paddingMode, self.activation) = (paddingMode, activation)
+    (self.channels, self.filters, self.paddingMode, self.activation) = (channels, filters, paddingMode, activation)
   }
 
   /// The same number both ways.
@@ -64,7 +66,7 @@ public struct Conv2D: Layer {
 
   public var configuration: String {
     convolutionWords(
-      weight.shape[1] * groups, weight.shape[0], [kernel.0, kernel.1], [stride.0, stride.1], padding, paddingMode,
+      channels, filters, [kernel.0, kernel.1], [stride.0, stride.1], padding, paddingMode,
       [dilation.0, dilation.1], groups) + options(activation, hasBias: bias != nil)
   }
 }
@@ -76,6 +78,8 @@ public struct Conv1D: Layer {
   public let weight: Parameter
   /// [filters].
   public let bias: Parameter?
+  public let channels: Int
+  public let filters: Int
   public let kernel: Int
   public let stride: Int
   /// `left` and `right` of it.
@@ -94,11 +98,11 @@ public struct Conv1D: Layer {
     dtype: DType = .float32, generator: RandomGenerator = .default, on device: Device = .default
   ) {
     let perGroup = groups > 0 ? channels / groups : channels
-    let fan = Initializer.Fan(inputs: perGroup * kernel, outputs: filters * kernel)
+    let fan = Initializer.Fan(inputs: perGroup &* kernel, outputs: filters &* kernel)
     weight = Parameter(initializer.draw([filters, perGroup, kernel], fan, dtype, device, generator))
     self.bias = bias ? Parameter(biasInitializer.draw([filters], fan, dtype, device, generator)) : nil
     (self.kernel, self.stride, self.padding, self.dilation, self.groups) = (kernel, stride, padding, dilation, groups)
-    (self.paddingMode, self.activation) = (paddingMode, activation)
+    (self.channels, self.filters, self.paddingMode, self.activation) = (channels, filters, paddingMode, activation)
   }
 
   /// [batch, channels, width] to [batch, filters, outWidth].
@@ -114,7 +118,7 @@ public struct Conv1D: Layer {
 
   public var configuration: String {
     convolutionWords(
-      weight.shape[1] * groups, weight.shape[0], [kernel], [stride], padding, paddingMode, [dilation], groups)
+      channels, filters, [kernel], [stride], padding, paddingMode, [dilation], groups)
       + options(activation, hasBias: bias != nil)
   }
 }
@@ -124,7 +128,10 @@ extension ConvolutionPadding {
   func applied(
     to x: Tensor, mode: PaddingMode, kernel: [Int], stride: [Int], dilation: [Int]
   ) -> (Tensor, ConvolutionPadding) {
-    guard mode != .constant(0), self != .valid, x.rank == kernel.count + 2, x.error == nil else { return (x, self) }
+    // What cannot be is left to the convolution to refuse.
+    guard mode != .constant(0), self != .valid, x.rank == kernel.count + 2, x.error == nil,
+      (kernel + stride + dilation).allSatisfy({ $0 > 0 && $0 < 1 << 30 })
+    else { return (x, self) }
     var low = [0, 0]
     var high = [0, 0]
     switch self {
@@ -135,7 +142,7 @@ extension ConvolutionPadding {
     case .same:
       for axis in kernel.indices {
         let size = x.shape[axis + 2]
-        let step = max(stride[axis], 1)
+        let step = stride[axis]
         let span = (kernel[axis] - 1) * dilation[axis] + 1
         let missing = max(((size + step - 1) / step - 1) * step + span - size, 0)
         low.append(missing / 2)

@@ -8,8 +8,8 @@ public struct Dense: Layer {
   public let bias: Parameter?
   public let activation: Activation
 
-  public var inputs: Int { weight.shape[1] }
-  public var outputs: Int { weight.shape[0] }
+  public let inputs: Int
+  public let outputs: Int
 
   /// By default initialized as PyTorch does; see `Initializer.Defaults`.
   public init(
@@ -20,15 +20,12 @@ public struct Dense: Layer {
     let fan = Initializer.Fan(inputs: inputs, outputs: outputs)
     weight = Parameter(initializer.draw([outputs, inputs], fan, dtype, device, generator))
     self.bias = bias ? Parameter(biasInitializer.draw([outputs], fan, dtype, device, generator)) : nil
-    self.activation = activation
+    (self.inputs, self.outputs, self.activation) = (inputs, outputs, activation)
   }
 
   /// The affine map and the activation; x must have `inputs` as its last dimension.
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    observed(x) {
-      let product = matmul(x, weight.value.transposed())
-      return activation(bias.map { product + $0.value } ?? product)
-    }
+    observed(x) { affine(x, weight.value, bias?.value, activation) }
   }
 
   public var configuration: String { "\(inputs), \(outputs)" + options(activation, hasBias: bias != nil) }

@@ -37,6 +37,9 @@ extension Module {
 
 /// A stored value in a description; nil for what has a place of its own there, or none.
 private func word(for value: Any) -> String? {
+  let mirror = Mirror(reflecting: value)
+  // First: a cast would look through it.
+  if mirror.displayStyle == .optional { return mirror.children.first.flatMap { word(for: $0.value) } }
   switch value {
   case is LayerIdentity, is LayerMode, is Parameter, is LayerBuffer, is any Module, is RandomGenerator, is Initializer:
     return nil
@@ -45,9 +48,7 @@ private func word(for value: Any) -> String? {
   case let axes as [Int]: return "\(axes)"
   default: break
   }
-  let mirror = Mirror(reflecting: value)
   switch mirror.displayStyle {
-  case .optional: return mirror.children.first.flatMap { word(for: $0.value) }
   case .tuple:
     let words = mirror.children.compactMap { word(for: $0.value) }
     return words.count == mirror.children.count ? "(" + words.joined(separator: ", ") + ")" : nil

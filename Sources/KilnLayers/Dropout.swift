@@ -73,9 +73,8 @@ public struct AlphaDropout: Layer {
       let least = -1.7580993408473766  // SELU's scale times its alpha, negative
       let keep = 1 - probability
       let a = 1 / (keep * (1 + probability * least * least)).squareRoot()
-      let kept = maskedProduct(x, maskShape: x.shape, keep: keep, scale: a, generator)
-      // The dropped get `least`: the mask is the same, as the state is.
-      return kept.product + (1 - kept.mask) * (a * least) - a * probability * least
+      let isKept = Tensor.randomUniform(x.shape, generator: generator, on: x.device) .< keep
+      return select(isKept, x, least) * a - a * probability * least
     }
   }
 }
@@ -113,21 +112,7 @@ private func dropped(
   if probability == 0 { return x }
   if probability == 1 { return x * 0 }
   let keep = 1 - probability
-  return maskedProduct(x, maskShape: maskShape, keep: keep, scale: 1 / keep, generator).product
-}
-
-/// x * mask * scale with a mask that is 1 with probability `keep`. The gradient draws the mask again from the same state,
-/// so that nothing of it is kept between the passes.
-private func maskedProduct(
-  _ x: Tensor, maskShape: Shape, keep: Double, scale: Double, _ generator: RandomGenerator
-) -> (product: Tensor, mask: Tensor) {
-  let state = generator.takeState()
-  let (dtype, device) = (x.dtype, x.device)
-  @Sendable func mask(_ value: Double) -> Tensor {
-    let again = RandomGenerator(state)
-    let uniform = Tensor.randomUniform(maskShape, generator: again, on: device)
-    return select(uniform .< keep, value, 0, dtype: dtype)
-  }
-  let product = customGradient([x], forward: { $0[0] * mask(scale) }) { _, _, g in [g * mask(scale)] }
-  return (product, mask(1))
+  // One value for both passes; the fuser computes it in each, as it depends on nothing in memory.
+  let isKept = Tensor.randomUniform(maskShape, generator: generator, on: x.device) .< keep
+  return x * select(isKept, 1 / keep, 0, dtype: x.dtype)
 }

@@ -19,7 +19,7 @@ public struct Embedding: Layer {
     dtype: DType = .float32, generator: RandomGenerator = .default, on device: Device = .default
   ) {
     (self.words, self.features) = (words, features)
-    let padding = paddingIndex.map { $0 < 0 ? $0 + words : $0 }
+    let padding = paddingIndex.map { $0 < 0 ? $0 &+ words : $0 }
     self.paddingIndex = padding
     let table = initializer.draw(
       [words, features], Initializer.Fan(inputs: words, outputs: features), dtype, device, generator)

@@ -18,10 +18,10 @@ public struct Initializer: Sendable {
   public init(_ draw: @escaping Draw) { self.draw = draw }
 }
 
-/// What the initializers of a model are unless a layer is given its own.
-///
-///     let model = withInitializers(.keras) { Sequential { Dense(784, 128, activation: .relu); Dense(128, 10) } }
 extension Initializer {
+  /// What the initializers of a model are unless a layer is given its own.
+  ///
+  ///     let model = withInitializers(.keras) { Sequential { Dense(784, 128, activation: .relu); Dense(128, 10) } }
   public struct Defaults: Sendable {
     /// Of dense layers, convolutions and what is made of them.
     public var weight: Initializer

@@ -21,7 +21,7 @@ extension Initializer {
         switch mode {
         case .inputs: Double(fan.inputs)
         case .outputs: Double(fan.outputs)
-        case .average: Double(fan.inputs + fan.outputs) / 2
+        case .average: (Double(fan.inputs) + Double(fan.outputs)) / 2
         }
       let variance = scale / max(count, 1)
       switch distribution {
@@ -114,9 +114,9 @@ extension Initializer {
   /// Made on the host. Errors: fewer than two axes.
   public static func orthogonal(gain: Double = 1) -> Initializer {
     Initializer { shape, _, dtype, device, generator in
-      guard shape.rank >= 2 else {
+      guard shape.rank >= 2, Shape.checkedCount(shape.dimensions) != nil else {
         return .layerFailure(
-          "orthogonal", rule: "needs 2 axes or more, got \(shape)", operands: [],
+          "orthogonal", rule: "needs 2 axes or more, of sizes that can be, got \(shape)", operands: [],
           fix: "use another initializer for vectors", shape: shape, dtype: dtype)
       }
       let (rows, columns) = (shape[0], shape.dimensions[1...].reduce(1, *))

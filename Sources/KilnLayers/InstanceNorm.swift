@@ -11,7 +11,7 @@ public struct InstanceNorm1D: InstanceNormalization {
   public let weight, bias: Parameter?
   /// [channels]; none unless statistics are tracked.
   public let runningMean, runningVar: LayerBuffer?
-  /// The number of batches seen in training: int64, [].
+  /// Part of PyTorch's saved state, where it stays 0: int64, [].
   public let numBatchesTracked: LayerBuffer?
   public let channels: Int
   public let momentum: Double?
@@ -20,7 +20,7 @@ public struct InstanceNorm1D: InstanceNormalization {
 
   /// As in PyTorch neither affine nor tracking by default.
   public init(
-    _ channels: Int, momentum: Double? = 0.1, epsilon: Double = 1e-5, isAffine: Bool = false,
+    _ channels: Int, momentum: Double = 0.1, epsilon: Double = 1e-5, isAffine: Bool = false,
     tracksStatistics: Bool = false, dtype: DType = .float32, on device: Device = .default
   ) {
     (self.channels, self.momentum, self.epsilon) = (channels, momentum, epsilon)
@@ -38,7 +38,7 @@ public struct InstanceNorm2D: InstanceNormalization {
   public let weight, bias: Parameter?
   /// [channels]; none unless statistics are tracked.
   public let runningMean, runningVar: LayerBuffer?
-  /// The number of batches seen in training: int64, [].
+  /// Part of PyTorch's saved state, where it stays 0: int64, [].
   public let numBatchesTracked: LayerBuffer?
   public let channels: Int
   public let momentum: Double?
@@ -47,7 +47,7 @@ public struct InstanceNorm2D: InstanceNormalization {
 
   /// As in PyTorch neither affine nor tracking by default.
   public init(
-    _ channels: Int, momentum: Double? = 0.1, epsilon: Double = 1e-5, isAffine: Bool = false,
+    _ channels: Int, momentum: Double = 0.1, epsilon: Double = 1e-5, isAffine: Bool = false,
     tracksStatistics: Bool = false, dtype: DType = .float32, on device: Device = .default
   ) {
     (self.channels, self.momentum, self.epsilon) = (channels, momentum, epsilon)
@@ -73,13 +73,10 @@ extension InstanceNormalization {
         typeName, rule: "one value per channel has no variance", operands: [("x", x)],
         fix: "give it a larger image", shape: x.shape, dtype: x.dtype)
     }
-    if mode.isTraining, runningMean != nil {
-      numBatchesTracked?.update { $0 + 1 }
-      if batch > 0 {
-        let means = x.mean(axes: Array(2..<rank))
-        let variances = x.variance(axes: Array(2..<rank), unbiased: true)
-        track(means.mean(axes: [0]), variances.mean(axes: [0]))
-      }
+    if mode.isTraining, runningMean != nil, batch > 0 {
+      let means = x.mean(axes: Array(2..<rank))
+      let variances = x.variance(axes: Array(2..<rank), unbiased: true)
+      track(means.mean(axes: [0]), variances.mean(axes: [0]))
     }
     let rows = x.reshaped(to: [batch, channels, places])
     return affine(layerNorm(rows, epsilon: epsilon).reshaped(to: x.shape))

@@ -30,11 +30,11 @@ public final class LayerBuffer: Sendable {
   /// wait are evaluated in one run; an error of it comes up again when the value is read.
   public func update(_ rule: (Tensor) -> Tensor) {
     if state.withLock({ $0.waiting >= Self.longestWait && !$0.value.isEvaluated }) { Self.settle() }
-    state.withLock { state in
-      let waiting = state.value.isEvaluated ? 0 : state.waiting
-      state = State(value: rule(state.value).parameterLeaf(isWatched: false), waiting: waiting + 1)
-    }
-    Self.updated.withLock { $0.append(Weak(buffer: self)) }
+    let old = state.withLock { $0 }
+    let new = rule(old.value).parameterLeaf(isWatched: false)
+    let waiting = old.value.isEvaluated ? 0 : old.waiting
+    state.withLock { $0 = State(value: new, waiting: waiting + 1) }
+    Self.updated.withLock { $0[ObjectIdentifier(self)] = Weak(buffer: self) }
   }
 
   /// Puts a value in the place of the current one, as it is, and gives that back: for the time of a trace.
@@ -53,14 +53,13 @@ public final class LayerBuffer: Sendable {
   }
   /// A model that reads its batch twice or thrice between two steps waits for the step.
   private static let longestWait = 4
-  private static let updated = Mutex<[Weak]>([])
+  private static let updated = Mutex<[ObjectIdentifier: Weak]>([:])
+
+  deinit { Self.updated.withLock { $0[ObjectIdentifier(self)] = nil } }
 
   /// Evaluates what waits: together, as the buffers of a model share most of their graphs.
   private static func settle() {
-    let buffers = updated.withLock { list in
-      defer { list = [] }
-      return list.compactMap(\.buffer)
-    }
+    let buffers = updated.withLock { $0.values.compactMap(\.buffer) }
     try? evaluate(buffers.map(\.value).filter { !$0.isEvaluated && $0.error == nil })
   }
 }

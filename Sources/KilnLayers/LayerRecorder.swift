@@ -40,7 +40,7 @@ final class LayerRecorder: Sendable {
   var calls: [Call] { state.withLock { $0.calls } }
 
   /// Runs `body`, the computation of `module`. A container gives the name under which it holds it.
-  func record(_ module: any Module, named name: String?, _ body: () -> Tensor) -> Tensor {
+  func record(_ module: any Module, named name: String?, _ body: () throws -> Tensor) rethrows -> Tensor {
     let kind = type(of: module)
     let identity = name == nil ? module.layerIdentity : nil
     let index = state.withLock { state -> Int? in
@@ -49,8 +49,10 @@ final class LayerRecorder: Sendable {
         return nil
       }
       var path: String?
-      if let name {
-        path = state.frames.last.flatMap(\.path).map { $0.isEmpty ? name : "\($0).\(name)" }
+      if let name, state.frames.isEmpty {
+        path = name
+      } else if let name {
+        path = state.frames.last.flatMap(\.path).map { $0.isEmpty || name.isEmpty ? $0 + name : "\($0).\(name)" }
       } else if let identity {
         path = paths[identity]?.first { $0.type == kind }?.path
       }
@@ -58,9 +60,9 @@ final class LayerRecorder: Sendable {
       state.frames.append(Frame(path: path, type: kind, isAnnounced: name != nil))
       return state.calls.count - 1
     }
-    guard let index else { return body() }
+    guard let index else { return try body() }
     let mark = Tensor.newestValue
-    let y = body()
+    let y = try body()
     let operations = y.operationCount(since: mark)
     state.withLock { state in
       state.frames.removeLast()

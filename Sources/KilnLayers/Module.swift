@@ -95,6 +95,7 @@ struct MemberWalk {
   init(_ onMember: @escaping (_ path: String, _ value: Any) -> Void) { self.onMember = onMember }
 
   mutating func visit(_ value: Any, path: String) {
+    if let parameter = value as? Parameter, parameter.isDerived { return }
     if value is Parameter || value is LayerBuffer || value is LayerMode {
       if seen.insert(ObjectIdentifier(value as AnyObject)).inserted { onMember(path, value) }
       return

@@ -49,7 +49,7 @@ public struct Reshape: Layer {
       var target = shape.dimensions
       // In an empty batch -1 could be anything; one sample's own size says what it is.
       if let free = target.firstIndex(of: -1), target.count(where: { $0 == -1 }) == 1 {
-        let known = target.reduce(-1, *)
+        let known = Shape.checkedCount(target.filter { $0 != -1 }) ?? 0
         let elements = x.shape.dimensions[1...].reduce(1, *)
         if known > 0, elements % known == 0 { target[free] = elements / known }
       }

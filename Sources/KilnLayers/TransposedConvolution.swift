@@ -11,6 +11,9 @@ public struct ConvTranspose2D: Layer {
   public let weight: Parameter
   /// [filters].
   public let bias: Parameter?
+  public let channels: Int
+  public let filters: Int
+  public let kernel: (Int, Int)
   public let stride: (Int, Int)
   public let padding: (Int, Int)
   public let outputPadding: (Int, Int)
@@ -27,13 +30,14 @@ public struct ConvTranspose2D: Layer {
     on device: Device = .default
   ) {
     let perGroup = groups > 0 ? filters / groups : filters
-    let places = kernel.0 * kernel.1
+    let places = kernel.0 &* kernel.1
     // Both frameworks take the fans of the convolution that this one reverses.
-    let fan = Initializer.Fan(inputs: perGroup * places, outputs: channels * places)
+    let fan = Initializer.Fan(inputs: perGroup &* places, outputs: channels &* places)
     weight = Parameter(initializer.draw([channels, perGroup, kernel.0, kernel.1], fan, dtype, device, generator))
     self.bias = bias ? Parameter(biasInitializer.draw([filters], fan, dtype, device, generator)) : nil
-    (self.stride, self.padding, self.outputPadding) = (stride, padding, outputPadding)
+    (self.kernel, self.stride, self.padding, self.outputPadding) = (kernel, stride, padding, outputPadding)
     (self.dilation, self.groups, self.activation) = (dilation, groups, activation)
+    (self.channels, self.filters) = (channels, filters)
   }
 
   /// The same numbers both ways.
@@ -62,7 +66,8 @@ public struct ConvTranspose2D: Layer {
 
   public var configuration: String {
     transposedWords(
-      weight.shape, [stride.0, stride.1], [padding.0, padding.1], [outputPadding.0, outputPadding.1],
+      [channels, filters], [kernel.0, kernel.1], [stride.0, stride.1], [padding.0, padding.1],
+      [outputPadding.0, outputPadding.1],
       [dilation.0, dilation.1], groups) + options(activation, hasBias: bias != nil)
   }
 }
@@ -74,6 +79,9 @@ public struct ConvTranspose1D: Layer {
   public let weight: Parameter
   /// [filters].
   public let bias: Parameter?
+  public let channels: Int
+  public let filters: Int
+  public let kernel: Int
   public let stride: Int
   public let padding: Int
   public let outputPadding: Int
@@ -89,11 +97,12 @@ public struct ConvTranspose1D: Layer {
     generator: RandomGenerator = .default, on device: Device = .default
   ) {
     let perGroup = groups > 0 ? filters / groups : filters
-    let fan = Initializer.Fan(inputs: perGroup * kernel, outputs: channels * kernel)
+    let fan = Initializer.Fan(inputs: perGroup &* kernel, outputs: channels &* kernel)
     weight = Parameter(initializer.draw([channels, perGroup, kernel], fan, dtype, device, generator))
     self.bias = bias ? Parameter(biasInitializer.draw([filters], fan, dtype, device, generator)) : nil
-    (self.stride, self.padding, self.outputPadding) = (stride, padding, outputPadding)
+    (self.kernel, self.stride, self.padding, self.outputPadding) = (kernel, stride, padding, outputPadding)
     (self.dilation, self.groups, self.activation) = (dilation, groups, activation)
+    (self.channels, self.filters) = (channels, filters)
   }
 
   /// [batch, channels, width] to [batch, filters, outWidth].
@@ -107,15 +116,16 @@ public struct ConvTranspose1D: Layer {
   }
 
   public var configuration: String {
-    transposedWords(weight.shape, [stride], [padding], [outputPadding], [dilation], groups)
+    transposedWords([channels, filters], [kernel], [stride], [padding], [outputPadding], [dilation], groups)
       + options(activation, hasBias: bias != nil)
   }
 }
 
 private func transposedWords(
-  _ weight: Shape, _ stride: [Int], _ padding: [Int], _ outputPadding: [Int], _ dilation: [Int], _ groups: Int
+  _ sizes: [Int], _ kernel: [Int], _ stride: [Int], _ padding: [Int], _ outputPadding: [Int], _ dilation: [Int],
+  _ groups: Int
 ) -> String {
-  var words = ["\(weight[0])", "\(weight[1] * groups)", "kernel: \(sizeWord(Array(weight.dimensions[2...])))"]
+  var words = sizes.map(String.init) + ["kernel: \(sizeWord(kernel))"]
   for (name, sizes, usual) in [
     ("stride", stride, 1), ("padding", padding, 0), ("outputPadding", outputPadding, 0), ("dilation", dilation, 1),
   ] where sizes.contains(where: { $0 != usual }) { words.append("\(name): \(sizeWord(sizes))") }

@@ -1,5 +1,6 @@
 import KilnEngine
 import KilnLayers
+import KilnTraining
 
 /// BERT (Devlin et al., 2019) as a classifier of sequences: tokens [batch, time] (integers) to logits [batch, classes].
 ///
@@ -47,6 +48,16 @@ public struct BERT: Layer {
   /// which of two sentences a token belongs to (0 by default).
   public func callAsFunction(_ tokens: Tensor, keyMask: Tensor?, tokenTypes: Tensor? = nil) -> Tensor {
     classifier(dropout(bert(tokens, keyMask: keyMask, tokenTypes: tokenTypes).pooled))
+  }
+
+  /// The names of Hugging Face's files of any age: the heads of pretraining and tables of positions are left out, and
+  /// norms may have gamma and beta. Load a file without a classifier with `strict: false`.
+  public static let huggingFace = StateDictMapping.identity.renaming { name in
+    if name.hasPrefix("cls.") || name.hasSuffix(".position_ids") { return nil }
+    for (old, new) in [(".gamma", ".weight"), (".beta", ".bias")] where name.hasSuffix(old) {
+      return name.dropLast(old.count) + new
+    }
+    return name
   }
 }
 
@@ -154,7 +165,8 @@ public struct BERTLayer: Module {
         operands: [("x", x)], fix: "choose other heads", shape: x.shape, dtype: x.dtype)
     }
     func split(_ x: Tensor) -> Tensor {
-      x.reshaped(to: [x.shape[0], x.shape[1], heads, x.shape[2] / heads]).permuted([0, 2, 1, 3])
+      guard x.error == nil, x.rank == 3 else { return x }
+      return x.reshaped(to: [x.shape[0], x.shape[1], heads, x.shape[2] / heads]).permuted([0, 2, 1, 3])
     }
     let mask = keyMask.map { $0.expanded(axis: 1).expanded(axis: 1) }
     let attended = scaledDotProductAttention(

@@ -55,8 +55,12 @@ public struct GPT2: Layer {
     transformer.h.map { $0.attn.attention.makeCache(batch: batch, capacity: capacity) }
   }
 
-  /// The layouts of Hugging Face's files: Conv1D weights are [in, out]. The output matrix is the embedding.
-  public static let huggingFace = StateDictMapping.identity.transposing { name in
+  /// The names and layouts of Hugging Face's files: Conv1D weights are [in, out]; files of the bare transformer have no
+  /// "transformer."; old ones hold the causal masks.
+  public static let huggingFace = StateDictMapping.identity.renaming { name in
+    if name.hasSuffix(".attn.bias") || name.hasSuffix(".attn.masked_bias") { return nil }
+    return name.hasPrefix("transformer.") || name.hasPrefix("lm_head.") ? name : "transformer." + name
+  }.transposing { name in
     ["c_attn.weight", "c_proj.weight", "c_fc.weight"].contains { name.hasSuffix($0) }
   }
 }

@@ -92,4 +92,21 @@ import Testing
     }
     #expect(try value.item() == 9 && gradients[0].item() == 6)
   }
+
+  @Test func slicesOfOneValueMeetInOneAssembly() throws {
+    let x = tensor((0..<12).map { Double($0) }).reshaped(to: [4, 3]).watched()
+    let weights = [2.0, -1, 5, 3]
+    func loss(_ rows: [Range<Int>]) -> Tensor {
+      zip(rows, weights).map { square(x[$0]).sum() * $1 }.reduce(tensor([0]).sum()) { $0 + $1 }
+    }
+    let apart = try gradient(of: loss([0..<1, 1..<2, 2..<3, 3..<4]), withRespectTo: x)
+    let steps = try program(for: [apart]).steps
+    #expect(steps.count == 1, "\(steps)")
+    #expect(try apart.doubles() == (0..<12).map { 2 * Double($0) * weights[$0 / 3] })
+    let overlapping = try gradient(of: loss([0..<3, 2..<4, 1..<2]), withRespectTo: x)
+    #expect(try overlapping.doubles() == (0..<12).map { 2 * Double($0) * [2, 7, 1, -1][$0 / 3] })
+    // Slices that interleave, and one that walks backwards.
+    let interleaved = x.sliced(axis: 0, step: 2).sum() * 3 + (x.sliced(axis: 0, from: 3, step: -2) * 5).sum()
+    #expect(try gradient(of: interleaved, withRespectTo: x).doubles() == (0..<12).map { $0 / 3 % 2 == 0 ? 3 : 5 })
+  }
 }

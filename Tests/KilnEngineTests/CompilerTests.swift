@@ -89,6 +89,24 @@ import Testing
     #expect(try kinds([(exp(x).sum() + exp(x).sum()) * 2]) == ["reduce"])
   }
 
+  @Test func piecesOfOneShapeAreOneKernel() throws {
+    let (x, w) = (ramp([4, 6]), ramp([6, 5]))
+    let e = exp(x)
+    #expect(try kinds([concatenate([e * 2, e + 1, x], axis: 1)]) == ["elementwise"])
+    // What others read too is stored beside the pieces.
+    #expect(try kinds([concatenate([e * 2, e + 1], axis: 0), matmul(e, w)]) == ["elementwise", "matmul"])
+    // A value that is itself a piece is in memory before.
+    #expect(try kinds([concatenate([e, e * 2], axis: 1)]) == ["elementwise", "elementwise"])
+    // Twenty copies are three kernels of at most eight.
+    #expect(try kinds([stack((0..<20).map { matmul(x, w) + Double($0) })]).filter { $0 == "elementwise" }.count == 3)
+    for build in [
+      { concatenate([exp(x) * 2, exp(x) + 1, x], axis: 1) }, { concatenate([exp(x), exp(x) * 2], axis: 1) },
+      { concatenate([x[1..<3], exp(x)[0..<2] * 3, x.flipped(axes: [0])[0..<1]], axis: 0) },
+    ] {
+      #expect(try build().doubles() == EngineOptions.with({ $0.fusion = false }) { try build().doubles() })
+    }
+  }
+
   @Test func temporariesShareMemory() throws {
     var x = ramp([64, 64])
     for _ in 0..<10 { x = matmul(x, x) }

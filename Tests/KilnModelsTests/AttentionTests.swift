@@ -157,6 +157,22 @@ struct AttentionTests {
     #expect(ProgramCache.shared.compilations == before)
   }
 
+  @Test("attention is two products and a softmax; heads add two products and a copy")
+  func kernels() throws {
+    let x = Tensor.randomNormal([2, 3, 5, 8], on: .cpu)
+    let bias = Tensor.randomNormal([5, 5], on: .cpu)
+    try evaluate(x, bias)
+    let y = scaledDotProductAttention(query: x, key: x, value: x, mask: bias, isCausal: true)
+    #expect(try program(for: [y]).steps.count == 3)
+    let layer = MultiHeadAttention(8, heads: 2, on: .cpu)
+    let tokens = x[0]
+    try evaluate(layer.parameters.map(\.value) + [tokens])
+    let kinds = try program(for: [layer(tokens, mask: nil, isCausal: true)]).steps.map { step in
+      "\(Mirror(reflecting: step).children.first?.label ?? "")"
+    }
+    #expect(kinds == ["matmul", "matmul", "rowwise", "matmul", "elementwise", "matmul"])
+  }
+
   @Test("dropout of weights is zero in evaluation and unbiased in training")
   func dropout() throws {
     let layer = MultiHeadAttention(8, heads: 2, dropout: 0.5, generator: RandomGenerator(seed: 3), on: .cpu)
@@ -195,5 +211,9 @@ struct AttentionTests {
     #expect(words(RotaryEmbedding()(Tensor.zeros([2, 3], on: .cpu))).contains("even"))
     #expect(words(LearnedEncoding(2, 6, on: .cpu)(x)).contains("within the table"))
     #expect(words(MultiHeadAttention(6, heads: 0, on: .cpu)(x)).contains("heads"))
+    #expect(words(layer(x.cast(to: .float64))).contains("one dtype"))
+    var cache = layer.makeCache(batch: 2, capacity: 4)
+    layer.inProjWeight?.value = .zeros([4, 4], on: .cpu)
+    #expect(words(layer(x)) != "" && words(layer(x, cache: &cache)) != "")
   }
 }

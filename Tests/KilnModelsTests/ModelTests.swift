@@ -117,3 +117,64 @@ struct ModelGoldenTests {
     }
   }
 }
+
+@Suite("Models")
+struct ModelTests {
+  @Test("sizes are the published ones")
+  func sizes() {
+    #expect(resNet20(on: .cpu).parameterCount == 272_474)
+    #expect(LSTMTagger(words: 10, features: 4, hidden: 3, classes: 2, on: .cpu).parameterCount == 10 * 4 + 480 + 14)
+  }
+
+  @Test("GPT-2 decodes with caches what it computes at once")
+  func decoding() throws {
+    let model = GPT2(
+      .init(words: 11, positions: 8, features: 8, layers: 2, heads: 2), generator: RandomGenerator(seed: 1), on: .cpu)
+    model.eval()
+    let tokens = Tensor.randomIntegers([2, 6], high: 11, generator: RandomGenerator(seed: 2), on: .cpu)
+    let whole = try model(tokens).doubles()
+    var caches = model.makeCaches(batch: 2, capacity: 8)
+    var parts = [model(tokens.sliced(axis: 1, to: 3), caches: &caches)]
+    for t in 3..<6 {
+      parts.append(model(tokens.sliced(axis: 1, from: t, to: t + 1), caches: &caches))
+      try evaluate(parts + caches.flatMap(\.tensors))
+    }
+    #expect(Golden.relativeError(try concatenate(parts, axis: 1).doubles(), whole) < 1e-5)
+    var none: [KeyValueCache] = []
+    #expect(model(tokens, caches: &none).error != nil)
+  }
+
+  @Test("files of the bare transformer and of other ages load by their mappings")
+  func mappings() throws {
+    let model = GPT2(.init(words: 5, positions: 4, features: 4, layers: 1, heads: 2), on: .cpu)
+    var file: [String: Tensor] = [:]
+    for (name, value) in model.stateDict {
+      file[String(name.dropFirst("transformer.".count))] = GPT2.huggingFace.layout(name, value)
+    }
+    file["h.0.attn.bias"] = .ones([1, 1, 4, 4], on: .cpu)
+    #expect(try model.loadStateDict(file, mapping: GPT2.huggingFace).leftOut == ["h.0.attn.bias"])
+    let bert = BERT(
+      .init(words: 5, positions: 4, features: 4, layers: 1, heads: 2, feedForward: 6), on: .cpu)
+    var old: [String: Tensor] = [:]
+    for (name, value) in bert.stateDict {
+      let old1 = name.hasSuffix("LayerNorm.weight") ? name.dropLast(6) + "gamma" : name
+      old[old1.hasSuffix("LayerNorm.bias") ? old1.dropLast(4) + "beta" : old1] = value
+    }
+    old["bert.embeddings.position_ids"] = .zeros([1, 4], dtype: .int64, on: .cpu)
+    old["cls.predictions.bias"] = .zeros([5], on: .cpu)
+    #expect(old.keys.contains("bert.embeddings.LayerNorm.gamma"))
+    #expect(try bert.loadStateDict(old, mapping: BERT.huggingFace).leftOut.count == 2)
+  }
+
+  @Test("mistakes are refused, and layers are summed up")
+  func mistakes() throws {
+    let model = GPT2(.init(words: 5, positions: 4, features: 4, layers: 1, heads: 2), on: .cpu)
+    #expect(model(Tensor.zeros([1, 5], dtype: .int64, on: .cpu)).error != nil)
+    #expect(throws: DeviceError.self) { try model(Tensor([[9]].flatMap { $0 }, shape: [1, 1], on: .cpu)).doubles() }
+    #expect(
+      BERT(.init(words: 5, features: 6, layers: 1, heads: 4), on: .cpu)(
+        Tensor([[1]].flatMap { $0 }, shape: [1, 1], on: .cpu)
+      ).error != nil)
+    #expect("\(LSTM(4, 8, layers: 2, bidirectional: true, on: .cpu))" == "LSTM(4, 8, layers: 2, bidirectional)")
+  }
+}

@@ -159,6 +159,10 @@ struct RecurrentTests {
     #expect(words(SimpleRNN(3, 4, dropout: 1, on: .cpu)(x)).contains("dropout must be in 0..<1"))
     #expect(words(GRU(3, -4, on: .cpu)(x)) != "")
     #expect(words(GRUCell(3, 4, on: .cpu)(x)).contains("[batch, 3]"))
+    #expect(words(layer(x.cast(to: .float64))).contains("one dtype"))
+    let changed = GRU(3, 4, on: .cpu)
+    changed.parameters[0].value = .zeros([5, 3], on: .cpu)
+    #expect(words(changed(x)) != "")
     #expect(
       words(RNNCell(5, 4, on: .cpu)(Tensor.zeros([2, 5], on: .cpu), Tensor.zeros([2, 3], on: .cpu))).contains(
         "h must be"))

@@ -5,7 +5,8 @@ extension Tensor {
   /// for each element of the result; reductions and scans 1 for each element of the input; pooling 1 for each place of
   /// each window; row operations what their plain compositions take. Moving data, casts and random numbers are free.
   package func operationCount(since mark: UInt64 = 0) -> Int {
-    var total = 0
+    // Counted in Double, as tensors that are never computed may have any size; exact below 2^53.
+    var total = 0.0
     var seen: Set<ObjectIdentifier> = []
     var pending = [node]
     while let node = pending.popLast() {
@@ -13,28 +14,30 @@ extension Tensor {
       total += node.operations
       pending += node.inputs
     }
-    return total
+    return Int(Swift.min(total, 0x1p62))
   }
 }
 
 extension Node {
-  fileprivate var operations: Int {
+  fileprivate var operations: Double {
     let first = inputs.first?.shape ?? []
+    func product(_ sizes: Int...) -> Double { sizes.reduce(1) { $0 * Double($1) } }
     switch op {
     case .leaf, .constant, .position, .random, .cast, .view, .assemble, .transfer, .identity, .argsort: return 0
-    case .unary, .binary, .select: return shape.count
-    case .reduce, .scan: return first.count
-    case .rowwise(let row): return row.plainOperations * first.count
-    case .matmul: return 2 * shape.count * (first.dimensions.last ?? 0)
+    case .unary, .binary, .select: return Double(shape.count)
+    case .reduce, .scan: return Double(first.count)
+    case .rowwise(let row): return product(row.plainOperations, first.count)
+    case .matmul: return product(2, shape.count, first.dimensions.last ?? 0)
     case .convolution(let c):
-      let products = c.batch * c.filters * c.outHeight * c.outWidth
-      return 2 * products * (c.channels / Swift.max(c.groups, 1)) * c.kernelHeight * c.kernelWidth
+      return product(
+        2, c.batch, c.filters, c.outHeight, c.outWidth, c.channels / Swift.max(c.groups, 1), c.kernelHeight,
+        c.kernelWidth)
     case .pool(let pool):
-      return pool.planes * pool.outHeight * pool.outWidth * pool.kernelHeight * pool.kernelWidth
+      return product(pool.planes, pool.outHeight, pool.outWidth, pool.kernelHeight, pool.kernelWidth)
     case .gather(let gather):
       switch gather.kind {
       case .rows, .along: return 0
-      case .scatterAddRows, .scatterAddAlong: return first.count
+      case .scatterAddRows, .scatterAddAlong: return Double(first.count)
       }
     }
   }

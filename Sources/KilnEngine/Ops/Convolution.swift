@@ -73,6 +73,12 @@ struct WindowMistake: Error {
 }
 
 extension ConvolutionPadding {
+  /// For 1-D calls: nothing above and below.
+  var flat: ConvolutionPadding {
+    guard case .explicit(_, _, let left, let right) = self else { return self }
+    return .explicit(left: left, right: right)
+  }
+
   var rows: (Int, Int)? {
     switch self {
     case .valid: (0, 0)
@@ -112,8 +118,8 @@ public func convolution1D(
 ) -> Tensor {
   if let bad = flatImageFailure("convolution1D", x, filter, file, line) { return bad }
   return convolution(
-    "convolution1D", x.expanded(axis: 2), filter.expanded(axis: 2), (1, stride), padding, (1, dilation), groups, file,
-    line
+    "convolution1D", x.expanded(axis: 2), filter.expanded(axis: 2), (1, stride), padding.flat, (1, dilation), groups,
+    file, line
   ).squeezedHeight
 }
 

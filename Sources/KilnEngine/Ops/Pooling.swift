@@ -25,7 +25,7 @@ public func maxPool1D(
 ) -> Tensor {
   if let bad = rankFailure("maxPool1D", x, 3, file, line) { return bad }
   return pool(
-    "maxPool1D", .max, x.expanded(axis: 2), (1, size), stride.map { (1, $0) }, padding, (1, dilation), file, line
+    "maxPool1D", .max, x.expanded(axis: 2), (1, size), stride.map { (1, $0) }, padding.flat, (1, dilation), file, line
   ).squeezedHeight
 }
 
@@ -37,7 +37,7 @@ public func averagePool1D(
   if let bad = rankFailure("averagePool1D", x, 3, file, line) { return bad }
   return pool(
     "averagePool1D", .average(countPadding: countPadding), x.expanded(axis: 2), (1, size), stride.map { (1, $0) },
-    padding, (1, 1), file, line
+    padding.flat, (1, 1), file, line
   ).squeezedHeight
 }
 

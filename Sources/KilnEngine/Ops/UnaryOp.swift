@@ -73,8 +73,10 @@ public enum UnaryOp: String, Hashable, Sendable, CaseIterable {
         gradient: .rule { _, y, g in g * (KilnEngine.square(y) + 1) })
     case .tanh:
       // (1 - y)(1 + y), not 1 / cosh(x)^2, which overflows; not distributed over g, which would lose precision.
+      // Some devices' tanh stays an ULP below 1 for large x, which the derivative of gelu multiplies by x^3.
       UnaryRow(
-        domain: .float, openCL: "tanh(x)", float: { tanhf($0) }, double: { Foundation.tanh($0) }, cost: 16,
+        domain: .float, openCL: "(fabs(x) > (T)20 ? copysign((T)1, x) : tanh(x))", float: { tanhf($0) },
+        double: { Foundation.tanh($0) }, cost: 16,
         gradient: .rule { _, y, g in g * ((1 - y) * (1 + y)) })
     case .sigmoid:
       UnaryRow(

@@ -55,7 +55,7 @@ public struct MultiHeadAttention: Layer {
   }
 
   /// Self-attention without a mask: x [batch, time, features], same shape out.
-  public func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { self(x, mask: nil) } }
+  public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
 
   /// Self-attention: x [batch, time, features], same shape out.
   ///
@@ -73,7 +73,9 @@ public struct MultiHeadAttention: Layer {
     query: Tensor, key: Tensor, value: Tensor? = nil, mask: Tensor? = nil, keyMask: Tensor? = nil,
     isCausal: Bool = false
   ) -> Tensor {
-    attend(query: query, key: key, value: value, mask: mask, keyMask: keyMask, isCausal: isCausal).output
+    observed(query, key) {
+      attend(query: query, key: key, value: value, mask: mask, keyMask: keyMask, isCausal: isCausal).output
+    }
   }
 
   /// As `callAsFunction`, with the weights [batch, heads, queries, keys].
@@ -84,6 +86,7 @@ public struct MultiHeadAttention: Layer {
     let value = value ?? key
     if let bad = refusal(query, key, value) { return (bad, bad) }
     var (q, k, v) = projected(query, key, value)
+    for part in [q, k, v] where part.error != nil { return (part, part) }
     if let rotary { (q, k) = (rotary(q), rotary(k)) }
     var allowed = isCausal ? positionMask(queries: q.shape[2], keys: k.shape[2], from: 0, on: q.device) : nil
     let mask = mask.map { $0.rank == 3 ? $0.expanded(axis: 1) : $0 }
@@ -98,6 +101,7 @@ public struct MultiHeadAttention: Layer {
   public func callAsFunction(_ x: Tensor, cache: inout KeyValueCache) -> Tensor {
     if let bad = refusal(x, x, x) { return bad }
     var (q, k, v) = projected(x, x, x)
+    for part in [q, k, v] where part.error != nil { return part }
     let start = cache.length
     if let rotary { (q, k) = (rotary(q, from: start), rotary(k, from: start)) }
     cache.append(keys: k, values: v)
@@ -128,11 +132,11 @@ public struct MultiHeadAttention: Layer {
       } else {
         weight = [qProjWeight, kProjWeight, vProjWeight][range.lowerBound]?.value ?? outProj.weight.value
       }
-      let y = matmul(x, weight.transposed())
-      return inProjBias.map { y + $0.value.sliced(axis: 0, from: from, to: to) } ?? y
+      return affine(x, weight, inProjBias?.value.sliced(axis: 0, from: from, to: to))
     }
     func split(_ x: Tensor, _ heads: Int) -> Tensor {
-      x.reshaped(to: [x.shape[0], x.shape[1], heads, headFeatures]).permuted([0, 2, 1, 3])
+      guard x.error == nil, x.rank == 3 else { return x }
+      return x.reshaped(to: [x.shape[0], x.shape[1], heads, headFeatures]).permuted([0, 2, 1, 3])
     }
     let isShared = inProjWeight != nil
     if isShared, query.isSame(as: key), key.isSame(as: value) {

@@ -100,7 +100,7 @@ func attention(
   let lowest = query.dtype == .float64 ? -Double.greatestFiniteMagnitude : -Double(Float.greatestFiniteMagnitude)
   if let allowed { scores = select(allowed, scores, lowest) }
   var weights = scores.softmax(axis: -1)
-  if dropout > 0 { weights = dropped(weights, probability: dropout, generator: generator) }
+  if dropout > 0 { weights = Dropout(dropout, generator: generator)(weights) }
   let rows = group == 1 ? weights : weights.reshaped(to: Shape(lead + [keyHeads, group * queries, keys]))
   var output = matmul(rows, value)
   let valueFeatures = value.shape[rank - 1]

@@ -60,20 +60,24 @@ public struct TransformerEncoderLayer: Layer {
     normFirst = options.normFirst
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { self(x, mask: nil) } }
+  public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
 
   /// With masks as in `MultiHeadAttention`: true where a key takes part.
   public func callAsFunction(_ x: Tensor, mask: Tensor?, keyMask: Tensor? = nil, isCausal: Bool = false) -> Tensor {
+    observed(x) { transformed(x, mask, keyMask, isCausal) }
+  }
+
+  private func transformed(_ x: Tensor, _ mask: Tensor?, _ keyMask: Tensor?, _ isCausal: Bool) -> Tensor {
     func attended(_ x: Tensor) -> Tensor {
       dropout1(selfAttn(x, mask: mask, keyMask: keyMask, isCausal: isCausal))
     }
-    func transformed(_ x: Tensor) -> Tensor { dropout2(linear2(dropout(linear1(x)))) }
+    func widened(_ x: Tensor) -> Tensor { dropout2(linear2(dropout(linear1(x)))) }
     if normFirst {
       let y = x + attended(norm1(x))
-      return y + transformed(norm2(y))
+      return y + widened(norm2(y))
     }
     let y = norm1(x + attended(x))
-    return norm2(y + transformed(y))
+    return norm2(y + widened(y))
   }
 }
 
@@ -150,12 +154,14 @@ public struct TransformerEncoder: Layer {
     norm = finalNorm ? options.norm() : nil
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { self(x, mask: nil) } }
+  public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
 
   /// x [batch, time, features], same shape out; masks for every layer.
   public func callAsFunction(_ x: Tensor, mask: Tensor?, keyMask: Tensor? = nil, isCausal: Bool = false) -> Tensor {
-    let y = layers.reduce(x) { $1($0, mask: mask, keyMask: keyMask, isCausal: isCausal) }
-    return norm.map { $0(y) } ?? y
+    observed(x) {
+      let y = layers.reduce(x) { $1($0, mask: mask, keyMask: keyMask, isCausal: isCausal) }
+      return norm.map { $0(y) } ?? y
+    }
   }
 }
 

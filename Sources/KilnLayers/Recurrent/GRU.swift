@@ -33,7 +33,7 @@ public struct GRU: Layer {
         returnSequences: returnSequences), bias: bias,
       initializers: .init(input: initializer, recurrent: recurrentInitializer, bias: biasInitializer), dtype: dtype,
       generator: generator, on: device)
-    mode = stack.mode
+    mode = stack.dropout.mode
   }
 
   public var members: [(name: String, value: Any)] { stack.members }
@@ -48,7 +48,12 @@ public struct GRU: Layer {
   /// With `lengths` [batch] (integers), steps from a sequence's length on give 0 and leave its state as it is, and the
   /// backward direction begins at its last valid step: what PyTorch does with packed sequences.
   public func callAsFunction(_ x: Tensor, state: Tensor?, lengths: Tensor? = nil) -> (output: Tensor, state: Tensor) {
-    let (output, states) = stack(x, state: state.map { [$0] }, lengths: lengths)
-    return (output, states[0])
+    var final: [Tensor] = []
+    let output = observed(x) {
+      let result = stack(x, state: state.map { [$0] }, lengths: lengths)
+      final = result.state
+      return result.output
+    }
+    return (output, final[0])
   }
 }

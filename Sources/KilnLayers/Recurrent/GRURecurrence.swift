@@ -30,9 +30,12 @@ struct GRURecurrence: Recurrence {
   }
 
   func projectedPart(_ delta: Tensor) -> Tensor {
+    guard delta.rank > 0 else { return delta }
     let hidden = delta.shape[delta.rank - 1] / 4
     return concatenate(
       [delta.sliced(axis: -1, from: hidden, to: 3 * hidden), delta.sliced(axis: -1, to: hidden)], axis: -1)
   }
-  func productPart(_ delta: Tensor) -> Tensor { delta.sliced(axis: -1, from: delta.shape[delta.rank - 1] / 4) }
+  func productPart(_ delta: Tensor) -> Tensor {
+    delta.rank > 0 ? delta.sliced(axis: -1, from: delta.shape[delta.rank - 1] / 4) : delta
+  }
 }

@@ -33,7 +33,7 @@ public struct LSTM: Layer {
         returnSequences: returnSequences), bias: bias, forgetBias: forgetBias,
       initializers: .init(input: initializer, recurrent: recurrentInitializer, bias: biasInitializer), dtype: dtype,
       generator: generator, on: device)
-    mode = stack.mode
+    mode = stack.dropout.mode
   }
 
   public var members: [(name: String, value: Any)] { stack.members }
@@ -54,7 +54,12 @@ public struct LSTM: Layer {
   /// With `lengths` [batch] (integers), steps from a sequence's length on give 0 and leave its state as it is, and the
   /// backward direction begins at its last valid step: what PyTorch does with packed sequences.
   public func callAsFunction(_ x: Tensor, state: State?, lengths: Tensor? = nil) -> (output: Tensor, state: State) {
-    let (output, states) = stack(x, state: state.map { [$0.h, $0.c] }, lengths: lengths)
-    return (output, State(h: states[0], c: states[1]))
+    var final: [Tensor] = []
+    let output = observed(x) {
+      let result = stack(x, state: state.map { [$0.h, $0.c] }, lengths: lengths)
+      final = result.state
+      return result.output
+    }
+    return (output, State(h: final[0], c: final[1]))
   }
 }

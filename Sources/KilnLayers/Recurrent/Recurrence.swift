@@ -59,8 +59,10 @@ struct RecurrentSequence<Kind: Recurrence>: Sendable {
     var time: Int
     var before: [Tensor]
     var step: RecurrentStep
-    /// [batch, 1]: whether the sequences have come to this moment.
+    /// [batch, 1]: whether the sequences last until this moment.
     var isValid: Tensor?
+    /// The state that the next moment gets: the step's, or the one before where the sequence has ended.
+    var after: [Tensor]
   }
 
   private var time: Int { projected.shape[0] }
@@ -68,14 +70,17 @@ struct RecurrentSequence<Kind: Recurrence>: Sendable {
   /// The states h at every time [time, batch, hidden] and the final states [batch, hidden]. A sequence that has ended
   /// keeps its state.
   func callAsFunction() -> (states: Tensor, final: [Tensor]) {
+    guard projected.error == nil, projected.rank == 3 else {
+      return (projected, initial.map { _ in projected })
+    }
     guard time > 0 else {
       let h = initial[0]
       return (.zeros([0, h.shape[0], h.shape[1]], dtype: h.dtype, on: h.device), initial)
     }
     let moments = unrolled()
-    let last = moments.last.map { after($0) } ?? initial
+    let last = moments.last?.after ?? initial
     let inTime = isReversed ? moments.reversed() : moments
-    let states = inTime.map { after($0)[0] }
+    let states = inTime.map { $0.after[0] }
     // The state before each moment is the row before (after) it, which makes the gradient of W_hh one product.
     let rows = (isReversed ? states + [initial[0]] : [initial[0]] + states) + last.dropFirst()
     let packed = customGradient([projected, weight] + initial + (bias.map { [$0] } ?? [])) { _ in
@@ -97,15 +102,12 @@ struct RecurrentSequence<Kind: Recurrence>: Sendable {
       let product = matmul(state[0], transposed)
       let step = kind.step(
         projected: projected[t], product: bias.map { product + $0 } ?? product, state: state)
-      moments.append(Moment(time: t, before: state, step: step, isValid: lengths.map { $0 .> Double(t) }))
-      state = moments.last.map { after($0) } ?? state
+      let isValid = lengths.map { $0 .> Double(t) }
+      let after = isValid.map { valid in zip(step.state, state).map { select(valid, $0, $1) } } ?? step.state
+      moments.append(Moment(time: t, before: state, step: step, isValid: isValid, after: after))
+      state = after
     }
     return moments
-  }
-
-  private func after(_ moment: Moment) -> [Tensor] {
-    guard let isValid = moment.isValid else { return moment.step.state }
-    return zip(moment.step.state, moment.before).map { select(isValid, $0, $1) }
   }
 
   /// Cotangents of projected, weight, the initial states and the bias, from that of the packed rows.

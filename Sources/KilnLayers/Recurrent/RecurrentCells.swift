@@ -49,9 +49,8 @@ public struct RecurrentWeights: Module {
 
   /// x W_ih^T with the biases that belong to it: [..., inputs] to [..., gates * hidden].
   func projected(_ x: Tensor, keepingRecurrentBias: Bool) -> Tensor {
-    let product = matmul(x, weightIH.value.transposed())
-    guard let biasIH, let biasHH else { return product }
-    return keepingRecurrentBias ? product + biasIH.value : product + (biasIH.value + biasHH.value)
+    guard let biasIH, let biasHH else { return affine(x, weightIH.value, nil) }
+    return affine(x, weightIH.value, keepingRecurrentBias ? biasIH.value : biasIH.value + biasHH.value)
   }
 
   /// The state after one step of `kind`.

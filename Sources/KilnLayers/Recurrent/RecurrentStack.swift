@@ -18,15 +18,16 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
   let options: RecurrentOptions
   /// Layer by layer, each forward, then backward.
   let weights: [RecurrentWeights]
-  let mode = LayerMode()
-  let generator: RandomGenerator
+  /// Of what goes from layer to layer.
+  let dropout: Dropout
 
   init(
     _ name: String, _ kind: Kind, _ inputs: Int, _ hidden: Int, _ options: RecurrentOptions, bias: Bool,
     forgetBias: Double = 0, initializers: RecurrentInitializers, dtype: DType, generator: RandomGenerator,
     on device: Device
   ) {
-    (self.name, self.kind, self.options, self.generator) = (name, kind, options, generator)
+    (self.name, self.kind, self.options) = (name, kind, options)
+    dropout = Dropout(options.dropout, generator: generator)
     var weights: [RecurrentWeights] = []
     for layer in 0..<max(options.layers, 0) {
       for direction in 0..<options.directions {
@@ -54,7 +55,7 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
     return words.joined(separator: ", ")
   }
 
-  var members: [(name: String, value: Any)] { weights.flatMap(\.members) + [("mode", mode)] }
+  var members: [(name: String, value: Any)] { weights.flatMap(\.members) + [("mode", dropout.mode)] }
 
   /// x [batch, time, inputs] (or time first), each state [layers * directions, batch, hidden], lengths [batch].
   func callAsFunction(_ x: Tensor, state: [Tensor]?, lengths: Tensor?) -> (output: Tensor, state: [Tensor]) {
@@ -84,9 +85,7 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
         for (number, tensor) in last.enumerated() { final[number].append(tensor) }
       }
       sequence = outputs.count == 1 ? outputs[0] : concatenate(outputs, axis: 2)
-      if options.dropout > 0, mode.isTraining, layer + 1 < options.layers {
-        sequence = dropped(sequence, probability: options.dropout, generator: generator)
-      }
+      if options.dropout > 0, layer + 1 < options.layers { sequence = dropout(sequence) }
     }
     let result: Tensor
     if options.returnSequences {
@@ -133,10 +132,4 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
     }
     return nil
   }
-}
-
-/// x with each element 0 with the given probability, the others divided by the rest of it.
-func dropped(_ x: Tensor, probability: Double, generator: RandomGenerator) -> Tensor {
-  let kept = Tensor.randomUniform(x.shape, generator: generator, on: x.device) .>= probability
-  return select(kept, x * (1 / (1 - probability)), 0)
 }
