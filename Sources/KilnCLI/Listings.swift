@@ -86,8 +86,9 @@ enum Listing {
     let columns = rows.first?.count ?? 0
     let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }
     return rows.map { row in
-      zip(row, widths).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count)) }.joined(separator: "  ")
-        .replacing(/ +$/, with: "") + "\n"
+      // Nothing follows the last column.
+      zip(row, widths.dropLast() + [0]).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count)) }
+        .joined(separator: "  ") + "\n"
     }.joined()
   }
 }

@@ -80,7 +80,11 @@ struct Train: ParsableCommand {
 
   /// runs/<recipe>-<time>, with a number behind it if that is taken.
   private static func newFolder(for recipe: String) -> String {
-    let time = Date().formatted(Date.ISO8601FormatStyle(dateTimeSeparator: .standard).dateSeparator(.omitted).timeSeparator(.omitted))
+    let style = Date.ISO8601FormatStyle().year().month().day().dateSeparator(.omitted).time(
+      includingFractionalSeconds: false
+    )
+    .timeSeparator(.omitted)
+    let time = Date().formatted(style)
     let first = "runs/\(recipe)-\(time)"
     var folder = first
     var number = 2

@@ -10,7 +10,8 @@ extension Trainer {
     if let error = features.error { throw error }
     guard features.rank >= 1, batchSize >= 1, features.shape[0] > 0 else {
       throw TensorError(
-        operation: "Trainer.predict", rule: "needs at least one sample and a batch size of at least 1, got \(batchSize)",
+        operation: "Trainer.predict",
+        rule: "needs at least one sample and a batch size of at least 1, got \(batchSize)",
         operands: "features \(features.shape) \(features.dtype)", fix: "give samples along the first dimension")
     }
     return try model.evaluating {

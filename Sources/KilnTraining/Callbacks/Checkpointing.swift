@@ -24,7 +24,8 @@ public final class Checkpointing: TrainingCallback {
   /// `generators` are those that the model draws from beside the default one, by names of one's own.
   public init(
     _ store: CheckpointStore, everySteps: Int? = nil, everyEpochs: Int = 1, minimumSeconds: Double = 0,
-    monitor: MonitoredValue? = nil, generators: [String: RandomGenerator] = [:], interrupted: @escaping () -> Bool = { false },
+    monitor: MonitoredValue? = nil, generators: [String: RandomGenerator] = [:],
+    interrupted: @escaping () -> Bool = { false },
     onSave: @escaping (Checkpoint) -> Void = { _ in }
   ) {
     (self.store, self.everySteps, self.everyEpochs) = (store, everySteps.map { max($0, 1) }, max(everyEpochs, 1))
@@ -90,7 +91,9 @@ extension Trainer {
     for callback in callbacks {
       let prefix = "\(callback.name)/"
       var own = CallbackState(numbers: state.callbacks[callback.name] ?? [:])
-      for (name, array) in arrays where name.hasPrefix(prefix) { own.arrays[String(name.dropFirst(prefix.count))] = array }
+      for (name, array) in arrays where name.hasPrefix(prefix) {
+        own.arrays[String(name.dropFirst(prefix.count))] = array
+      }
       try callback.restore(own)
     }
     for (name, saved) in state.generators {

@@ -83,11 +83,11 @@ public struct CheckpointStore: Sendable, Hashable {
       // The same step again, after a resume: the old one goes when the new one is in place.
       let olds = try all().filter { $0.step == state.step }
       let version = (olds.map { Self.version($0.path) }.max() ?? 0) + 1
-      let final = "\(path)/\(name)" + (version > 1 ? ".\(version)" : "")
-      try Folders.rename(work, to: final)
+      let target = "\(path)/\(name)" + (version > 1 ? ".\(version)" : "")
+      try Folders.rename(work, to: target)
       for old in olds { try discard(old.path) }
       try prune(upTo: state.step, best: state.best?.step)
-      return Checkpoint(path: final, step: state.step)
+      return Checkpoint(path: target, step: state.step)
     } catch {
       try? FileManager.default.removeItem(atPath: work)
       throw error
@@ -100,7 +100,8 @@ public struct CheckpointStore: Sendable, Hashable {
   ) throws {
     let files = Checkpoint.files
     try model.save(to: "\(work)/\(files.model)", metadata: metadata)
-    try writeSafetensors(optimizer.slots, metadata: ["step": "\(optimizer.stepCount)"], to: "\(work)/\(files.optimizer)")
+    try writeSafetensors(
+      optimizer.slots, metadata: ["step": "\(optimizer.stepCount)"], to: "\(work)/\(files.optimizer)")
     var names = [files.model, files.optimizer, files.state]
     if !arrays.isEmpty {
       let device = model.namedParameters.first?.parameter.value.device ?? .default
