@@ -5,11 +5,11 @@ struct Resume: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Goes on with a run that was interrupted or killed: it ends with the same weights, bit for bit.")
 
-  @Argument(help: "The run's folder.")
-  var run: String
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var path: String
 
   func run() throws {
-    let folder = RunFolder(run)
+    let folder = RunFolder(path)
     let configuration = try folder.configuration()
     try folder.lock()
     let session = try RunSession(folder, configuration)

@@ -5,8 +5,8 @@ struct EvaluateRun: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate", abstract: "Loss and accuracy of a run's model over its recipe's test set.")
 
-  @Argument(help: "The run's folder.")
-  var run: String
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var path: String
   @Flag(help: "The best checkpoint instead of the newest.")
   var best = false
   @Option(help: "By default the run's device.")
@@ -15,9 +15,9 @@ struct EvaluateRun: ParsableCommand {
   var json: String?
 
   func run() throws {
-    var configuration = try RunFolder(run).configuration()
+    var configuration = try RunFolder(path).configuration()
     if let device { configuration.device = device }
-    let session = try RunSession(RunFolder(run), configuration)
+    let session = try RunSession(RunFolder(path), configuration)
     try session.loadWeights(best: best)
     let result = try session.trainer.evaluate(try session.data().test)
     print("Weights: \(try session.model.weightsHash())")
@@ -25,7 +25,7 @@ struct EvaluateRun: ParsableCommand {
     print("Test accuracy: \(Terminal.fixed(result.accuracy, 4))")
     if let json {
       let object: JSON = .object([
-        ("run", .string(run)), ("weights", .string(try session.model.weightsHash())),
+        ("run", .string(path)), ("weights", .string(try session.model.weightsHash())),
         ("test_accuracy", .number(result.accuracy)), ("test_loss", .number(result.loss)),
       ])
       try TextFile.write(object.text, to: json)
@@ -42,8 +42,8 @@ struct PredictRun: ParsableCommand {
       are; floats are taken as they are.
       """)
 
-  @Argument(help: "The run's folder.")
-  var run: String
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var path: String
   @Option(help: "The file of samples.")
   var input: String
   @Option(help: "Writes the lines here instead of printing them.")
@@ -54,9 +54,9 @@ struct PredictRun: ParsableCommand {
   var device: String?
 
   func run() throws {
-    var configuration = try RunFolder(run).configuration()
+    var configuration = try RunFolder(path).configuration()
     if let device { configuration.device = device }
-    let session = try RunSession(RunFolder(run), configuration)
+    let session = try RunSession(RunFolder(path), configuration)
     let array = try input.hasSuffix(".npy") ? HostArray(npy: input) : HostArray(idx: input)
     try session.loadWeights(best: best)
     let raw = Tensor(array, on: session.device)
@@ -69,9 +69,9 @@ struct PredictRun: ParsableCommand {
         file: input, rule: "\(array.shape) \(array.dtype) does not fit the model: \(error.rule)",
         fix: "give samples of the shape that '\(configuration.recipe)' was trained on")
     }
-    let probabilities = softmax(logits, axis: -1)
+    let probabilities = logits.softmax(axis: -1)
     let classes = try logits.argmax(axis: -1).doubles()
-    let highest = try probabilities.max(axis: -1).doubles()
+    let highest = try probabilities.max(axes: [-1]).doubles()
     var text = "sample,class,probability\n"
     for (index, pair) in zip(classes, highest).enumerated() {
       text += "\(index),\(Int(pair.0)),\(Terminal.fixed(pair.1, 6))\n"
@@ -87,8 +87,8 @@ struct Export: ParsableCommand {
     case safetensors, npz
   }
 
-  @Argument(help: "The run's folder.")
-  var run: String
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var path: String
   @Option(name: .customLong("to"), help: "safetensors or npz")
   var format: Format
   @Option(help: "The file to write.")
@@ -97,7 +97,7 @@ struct Export: ParsableCommand {
   var best = false
 
   func run() throws {
-    let folder = RunFolder(run)
+    let folder = RunFolder(path)
     let configuration = try folder.configuration()
     let checkpoint = try RunSession.checkpoint(of: folder, best: best)
     let tensors = try readSafetensors("\(checkpoint.path)/model.safetensors", on: .cpu)

@@ -25,7 +25,7 @@ enum Small {
     let generator = RandomGenerator(seed: 5)
     let model = Sequential {
       Dense(6, 16, generator: generator, on: device)
-      BatchNorm(16, on: device)
+      BatchNorm1D(16, on: device)
       ReLU()
       Dropout(0.2)
       Dense(16, 6, generator: generator, on: device)
