@@ -28,7 +28,9 @@ struct RunSession {
     let checkpointing = Checkpointing(
       folder.checkpoints, everySteps: configuration.checkpointEvery,
       minimumSeconds: configuration.checkpointEvery == nil ? 5 : 0, interrupted: { Interrupt.isRequested })
-    let callbacks: [any TrainingCallback] = [HistoryFile(folder.historyPath), EventLog(folder.logPath), checkpointing]
+    let callbacks: [any TrainingCallback] = [
+      HistoryFile(folder.historyPath, minimumSeconds: 1), EventLog(folder.logPath), checkpointing,
+    ]
     let state = try restored(callbacks)
 
     Interrupt.listen()

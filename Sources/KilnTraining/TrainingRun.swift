@@ -15,6 +15,8 @@ public final class TrainingRun {
   public var stopReason: String? { state.stopReason ?? (isInterrupted ? "interrupted" : nil) }
   public var isStopped: Bool { stopReason != nil }
   private var isInterrupted = false
+  /// Whether it goes on from a checkpoint.
+  public let isResumed: Bool
   /// Whether there is validation data.
   public var hasValidation: Bool { validation != nil }
   /// Set by a callback that changed the weights after the last step: they are to be saved then.
@@ -50,6 +52,7 @@ public final class TrainingRun {
       }
     }
     (self.trainer, self.epochs, self.sampleCount) = (trainer, epochs, sampleCount)
+    isResumed = state != nil
     self.state = state ?? TrainingState()
     (self.state.seed, self.state.batchSize, self.state.sampleCount) = (seed, batchSize, sampleCount)
     self.validation = validation

@@ -44,7 +44,7 @@ public final class EarlyStopping: TrainingCallback {
         operation: "EarlyStopping", rule: "\(monitor.rawValue) needs validation data, got none",
         fix: "give `fit` validation data, or monitor .loss")
     }
-    if run.state.step == 0 { try restore(CallbackState()) }
+    if !run.isResumed { try restore(CallbackState()) }
   }
 
   public func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws {

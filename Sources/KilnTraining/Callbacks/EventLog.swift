@@ -19,7 +19,7 @@ public final class EventLog: TrainingCallback {
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
-    try append(run, run.state.step == 0 ? "began" : "resumed")
+    try append(run, run.isResumed ? "resumed" : "began")
   }
 
   public func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws { try append(run, "epoch", report) }

@@ -17,6 +17,9 @@ public struct Checkpoint: Sendable, Hashable {
   /// Updates taken before it.
   public var step: Int
 
+  /// A folder that is said to be a checkpoint; nothing is read yet.
+  public init(path: String, step: Int) { (self.path, self.step) = (path, step) }
+
   static let files = (
     model: "model.safetensors", optimizer: "optimizer.safetensors", callbacks: "callbacks.safetensors",
     state: "state.json", manifest: "manifest.json"

@@ -99,7 +99,8 @@ public struct RunFolder: Sendable, Hashable {
     try Folders.names(in: folder).map { RunFolder("\(folder)/\($0)") }.filter(\.exists)
   }
 
-  /// Holds the run for this process alone, until it ends in any way. Throws `DataError` if another one has it.
+  /// Holds the run for this process alone, until it ends in any way, and removes what a kill left half written. Throws
+  /// `DataError` if another one has it.
   public func lock() throws {
     let file = "\(path)/lock"
     let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
@@ -113,5 +114,6 @@ public struct RunFolder: Sendable, Hashable {
       close(descriptor)
       throw DataError(file: path, rule: "is in use by another process", fix: "wait for it to end, or end it")
     }
+    for name in try Folders.names(in: path) where name.hasSuffix(".tmp") { try Folders.remove("\(path)/\(name)") }
   }
 }
