@@ -58,14 +58,14 @@ for ((i = 1; i <= kills; i++)); do
   # Every third is killed once more.
   if ((i % 3 == 0)) && [ -f "$run/run.json" ]; then killed "$run" $((RANDOM * duration / 32768)) resume "$run"; fi
   if [ -d "$run/checkpoints" ] && [ ! -f "$run/result.json" ]; then within=$((within + 1)); fi
-  leftover=$(find "$run/checkpoints" -maxdepth 1 -name '.tmp-*' 2>/dev/null | wc -l)
+  leftover=$({ find "$run/checkpoints" -maxdepth 1 -name '.tmp-*' 2>/dev/null || true; } | wc -l)
   resume "$run"
   echo "kill $i after $after ms: $(sed -n 's/^Resuming //p' "$run.log")$([ "$leftover" = 0 ] || echo ', in the middle of a checkpoint')"
   rm -rf "$run"
 done
 echo "$kills kills, $within of them while training: all ended with the same weights"
 
-newest() { find "$1/checkpoints" -maxdepth 1 -name 'step-*' | sort | tail -n 1; }
+newest() { { find "$1/checkpoints" -maxdepth 1 -name 'step-*' 2>/dev/null || true; } | sort | tail -n 1; }
 for damage in truncate flip remove; do
   run=$work/$damage
   cp -r "$work/whole" "$run"
@@ -88,7 +88,7 @@ done
 # A limit on the size of files stands for a full disk: the write fails in the middle.
 run=$work/full
 killed "$run" $((duration / 2)) "${arguments[@]}" --output "$run"
-if [ -f "$run/run.json" ] && [ -n "$(newest "$run" 2>/dev/null)" ]; then
+if [ -f "$run/run.json" ] && [ -n "$(newest "$run")" ]; then
   before=$(newest "$run")
   status=0
   (
@@ -108,7 +108,7 @@ run=$work/interrupted
 setsid bash -c 'trap - INT; exec "$@"' - "$kiln" "${arguments[@]}" --output "$run" >"$run.log" 2>"$run.err" &
 process=$!
 for ((i = 0; i < 500; i++)); do
-  [ -n "$(newest "$run" 2>/dev/null || true)" ] && break
+  [ -n "$(newest "$run")" ] && break
   sleep 0.01
 done
 kill -INT $process
