@@ -83,6 +83,10 @@ let package = Package(
     .testTarget(
       name: "KilnModelsTests", dependencies: ["Kiln", "KilnOpenCL"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(
+      name: "KilnOptimizersTests",
+      dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnDevices", "KilnData"], exclude: ["Golden"],
+      swiftSettings: strict),
+    .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
   ],
   cLanguageStandard: .c2x
