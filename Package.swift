@@ -78,6 +78,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "KilnOpenCLTests", dependencies: ["KilnEngine", "KilnOpenCL"], swiftSettings: strict),
+    .testTarget(name: "KilnTrainingTests", dependencies: ["Kiln"], swiftSettings: strict),
     .testTarget(
       name: "KilnLayersTests", dependencies: ["Kiln"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(

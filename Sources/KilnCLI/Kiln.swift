@@ -1,12 +1,15 @@
 import ArgumentParser
 import Kiln
 
-/// The command `kiln`. Exit codes: 0 done, 1 failed, 2 wrong usage.
+/// The command `kiln`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 @main
 struct KilnCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kiln", abstract: "Trains neural networks on the CPU and on OpenCL devices.",
-    subcommands: [DataCommand.self, Devices.self, SelfTestCommand.self, Train.self])
+    subcommands: [
+      DataCommand.self, Devices.self, SelfTestCommand.self, Train.self, Resume.self, EvaluateRun.self,
+      PredictRun.self, Runs.self, Export.self, Inspect.self,
+    ])
 
   static func main() {
     do {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Kiln
 
 struct Train: ParsableCommand {
@@ -20,6 +21,10 @@ struct Train: ParsableCommand {
   var seed: UInt64 = 0
   @Option(help: "cpu, opencl:0, opencl:<part of a name>, or auto.")
   var device: String = "cpu"
+  @Option(help: "The run's folder; by default runs/<recipe>-<time>.")
+  var output: String?
+  @Option(help: "Also writes a checkpoint every so many updates. By default at epochs' ends, at most every 5 seconds.")
+  var checkpointEvery: Int?
   @Option(help: "Writes the result as JSON.")
   var json: String?
   @Option(help: "Writes the loss of every update, one a line.")
@@ -32,6 +37,9 @@ struct Train: ParsableCommand {
     }
     if let epochs, epochs < 0 { throw ValidationError("--epochs must not be negative, got \(epochs)") }
     if let batchSize, batchSize < 1 { throw ValidationError("--batch-size must be at least 1, got \(batchSize)") }
+    if let checkpointEvery, checkpointEvery < 1 {
+      throw ValidationError("--checkpoint-every must be at least 1, got \(checkpointEvery)")
+    }
     if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
       throw ValidationError("--learning-rate must be a positive number, got \(learningRate)")
     }
@@ -43,39 +51,24 @@ struct Train: ParsableCommand {
     // Files that cannot be written are better refused before the work than after it.
     for path in [json, losses].compactMap({ $0 }) { try TextFile.write("", to: path) }
 
-    let (training, test) = try recipe.data(DataFolder(data), seed, device)
-    let model = recipe.model(RandomGenerator(seed: seed), device)
-    let trainer = Trainer(model, optimizer: recipe.rule(learningRate ?? recipe.learningRate))
-    let epochs = epochs ?? recipe.epochs
-    print("Training \(recipe.name) on \(device.name) (\(device.driver.summary))")
-
-    let bar = ProgressBar()
-    let history = try trainer.fit(
-      training, epochs: epochs, batchSize: batchSize ?? recipe.batchSize, seed: seed,
-      onProgress: { progress in
-        let rate = Double(progress.samples) / max(progress.seconds, 1e-9)
-        let left = Double(progress.sampleCount - progress.samples) / max(rate, 1e-9)
-        bar.draw(
-          label: "Epoch \(progress.epoch + 1)/\(progress.epochs)", done: progress.samples, of: progress.sampleCount,
-          note: "loss \(Terminal.fixed(progress.loss, 4)), \(Int(rate)) samples/s, \(Terminal.fixed(left, 0)) s left")
-      },
-      onEpoch: { report in
-        bar.clear()
-        let (loss, seconds) = (Terminal.fixed(report.loss, 4), Terminal.fixed(report.seconds, 2))
-        print("Epoch \(report.epoch + 1)/\(report.epochs): loss \(loss), \(seconds) s")
-      })
-    let result = try trainer.evaluate(test)
-    print("Parameters: \(model.parameterCount)")
-    print("Weights: \(try model.weightsHash())")
-    print("Training time: \(Terminal.fixed(history.seconds, 2)) s")
-    print("Test loss: \(Terminal.fixed(result.loss, 4))")
-    print("Test accuracy: \(Terminal.fixed(result.accuracy, 4))")
+    let configuration = RunConfiguration(
+      recipe: recipe.name, data: data, device: device.name, epochs: epochs ?? recipe.epochs,
+      batchSize: batchSize ?? recipe.batchSize, learningRate: learningRate ?? recipe.learningRate, seed: seed,
+      checkpointEvery: checkpointEvery)
+    let folder = RunFolder(output ?? Self.newFolder(for: recipe.name))
+    let session = try RunSession(folder, configuration)
+    // What cannot be read leaves no folder behind.
+    let sets = try session.data()
+    try folder.create(configuration)
+    try folder.lock()
+    let (history, result) = try session.train(sets)
+    let model = session.model
 
     if let json {
       let object: JSON = .object([
         ("recipe", .string(recipe.name)), ("device", .string(device.name)),
         ("seed", .integer(Int(truncatingIfNeeded: seed))),
-        ("epochs", .integer(epochs)), ("parameters", .integer(model.parameterCount)),
+        ("epochs", .integer(configuration.epochs)), ("parameters", .integer(model.parameterCount)),
         ("train_seconds", .number(history.seconds)), ("test_accuracy", .number(result.accuracy)),
         ("test_loss", .number(result.loss)), ("epoch_losses", .array(history.epochLosses.map { .number($0) })),
         ("weights", .string(try model.weightsHash())),
@@ -83,5 +76,22 @@ struct Train: ParsableCommand {
       try TextFile.write(object.text, to: json)
     }
     if let losses { try TextFile.write(history.stepLosses.map { "\($0)\n" }.joined(), to: losses) }
+  }
+
+  /// runs/<recipe>-<time>, with a number behind it if that is taken.
+  private static func newFolder(for recipe: String) -> String {
+    let style = Date.ISO8601FormatStyle().year().month().day().dateSeparator(.omitted).time(
+      includingFractionalSeconds: false
+    )
+    .timeSeparator(.omitted)
+    let time = Date().formatted(style)
+    let first = "runs/\(recipe)-\(time)"
+    var folder = first
+    var number = 2
+    while RunFolder(folder).exists {
+      folder = "\(first)-\(number)"
+      number += 1
+    }
+    return folder
   }
 }

@@ -12,6 +12,8 @@ public struct Recipe: Sendable {
   public var epochs: Int
   public var batchSize: Int
   public var learningRate: Double
+  /// What bytes of pixels are multiplied by before the model sees them.
+  public var scale: Double
   /// Training and test set on a device. `seed` decides a random split, where there is one.
   public var data: @Sendable (DataFolder, _ seed: UInt64, Device) throws -> (training: ArrayDataset, test: ArrayDataset)
   public var model: @Sendable (RandomGenerator, Device) -> Sequential
@@ -19,12 +21,14 @@ public struct Recipe: Sendable {
 
   public init(
     name: String, summary: String, epochs: Int, batchSize: Int, learningRate: Double,
+    scale: Double = 1,
     data: @escaping @Sendable (DataFolder, UInt64, Device) throws -> (training: ArrayDataset, test: ArrayDataset),
     model: @escaping @Sendable (RandomGenerator, Device) -> Sequential,
     rule: @escaping @Sendable (Double) -> any UpdateRule = { Adam(learningRate: $0) }
   ) {
     (self.name, self.summary) = (name, summary)
     (self.epochs, self.batchSize, self.learningRate) = (epochs, batchSize, learningRate)
+    self.scale = scale
     (self.data, self.model, self.rule) = (data, model, rule)
   }
 
@@ -42,7 +46,7 @@ public struct Recipe: Sendable {
   /// UCI's 8x8 digits, embedded; a fifth of every class is held out.
   public static let digits = Recipe(
     name: "digits", summary: "UCI's embedded 8x8 handwritten digits, 64-64-10", epochs: 30, batchSize: 32,
-    learningRate: 0.003,
+    learningRate: 0.003, scale: 1.0 / 16,
     data: { _, _, device in
       // The held-out fifth is the same for every seed, so that accuracies can be compared.
       let (training, test) = try Digits.split()
@@ -53,7 +57,7 @@ public struct Recipe: Sendable {
   /// The classic first program on MNIST.
   public static let mnistMLP = Recipe(
     name: "mnist-mlp", summary: "MNIST from the data folder, 784-128-10", epochs: 5, batchSize: 32,
-    learningRate: 0.001,
+    learningRate: 0.001, scale: 1.0 / 255,
     data: { folder, _, device in
       let (training, test) = try MNIST.load(from: folder)
       return (try training.dataset(scale: 1.0 / 255, on: device), try test.dataset(scale: 1.0 / 255, on: device))

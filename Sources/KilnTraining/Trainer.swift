@@ -40,59 +40,54 @@ public final class Trainer: Sendable {
 
   /// Trains for some epochs, each in an order of samples that (seed, epoch) decides. Same seed, same weights.
   ///
-  /// `onProgress` hears of every few steps, `onEpoch` of every epoch; both are called on the calling thread.
+  /// - Parameters:
+  ///   - validation: evaluated after every epoch.
+  ///   - state: where `restore` says that the training stood; the epochs before it are not run again.
+  ///   - onProgress: hears of every few steps, `onEpoch` of every epoch; both are called on the calling thread.
+  /// - Throws: the tensors' or the device's errors, the callbacks', and a `TensorError` with the step if the loss is not
+  ///   finite; it is found when losses are read, at the latest 50 steps on or before a checkpoint is written.
   @discardableResult
   public func fit(
     _ dataset: ArrayDataset, epochs: Int, batchSize: Int, seed: UInt64 = 0, lastBatch: LastBatch = .keep,
+    validation: ArrayDataset? = nil, callbacks: [any TrainingCallback] = [], from state: TrainingState? = nil,
     onProgress: ((TrainingProgress) -> Void)? = nil, onEpoch: ((EpochReport) -> Void)? = nil
   ) throws -> TrainingHistory {
     guard epochs >= 0 else {
       throw TensorError(operation: "Trainer.fit", rule: "epochs must not be negative, got \(epochs)", fix: "use 5, say")
     }
-    var history = TrainingHistory()
-    let clock = ContinuousClock()
-    let start = clock.now
-    for epoch in 0..<epochs {
-      let epochStart = clock.now
+    let run = try TrainingRun(
+      trainer: self, epochs: epochs, batchSize: batchSize, seed: seed, sampleCount: dataset.count, from: state,
+      validation: validation, callbacks: callbacks, onProgress: onProgress, onEpoch: onEpoch)
+    try run.begin()
+    while run.goesOn {
+      run.beginEpoch()
       let batches = try BatchIterator(
-        count: dataset.count, batchSize: batchSize, seed: seed, epoch: epoch, lastBatch: lastBatch)
+        count: dataset.count, batchSize: batchSize, seed: seed, epoch: run.state.epoch, lastBatch: lastBatch)
       // One upload an epoch; a batch is a gather by a piece of it.
       let order = Tensor(batches.order, on: dataset.device)
-      var losses = LossReader()
-      var sum = 0.0
       var position = 0
-      for batch in batches {
-        let indices = order[position..<position + batch.count]
+      for batch in batches where !run.isStopped {
+        let start = position
         position += batch.count
+        // Before a resume.
+        if start < run.state.position { continue }
+        let indices = order[start..<position]
         // A piece of what is in memory already: no work, but equal pieces are then equal programs.
         try KilnEngine.evaluate(indices)
         let loss = try step(dataset.features.gathered(indices), dataset.labels.gathered(indices))
-        losses.add(loss, weight: batch.count)
-        if let drained = try losses.drain(atLeast: LossReader.interval) {
-          sum += drained.weightedSum
-          history.stepLosses += drained.values
-          onProgress?(
-            TrainingProgress(
-              epoch: epoch, epochs: epochs, samples: position, sampleCount: dataset.count,
-              loss: drained.values.last ?? .nan, seconds: seconds(clock.now - epochStart)))
-        }
+        try run.add(loss, samples: batch.count)
       }
-      if let drained = try losses.drain(atLeast: 1) {
-        sum += drained.weightedSum
-        history.stepLosses += drained.values
-      }
-      let report = EpochReport(
-        epoch: epoch, epochs: epochs, loss: position > 0 ? sum / Double(position) : .nan,
-        seconds: seconds(clock.now - epochStart))
-      history.epochLosses.append(report.loss)
-      onEpoch?(report)
+      if !run.isStopped || run.state.position == dataset.count { try run.endEpoch() }
     }
-    history.seconds = seconds(clock.now - start)
-    return history
+    return try run.end()
   }
 
-  /// The mean loss and the accuracy over a data set, without an update.
+  /// The mean loss and the accuracy over a data set, without an update, the model in evaluation mode.
   public func evaluate(_ dataset: ArrayDataset, batchSize: Int = 1000) throws -> Evaluation {
+    try model.evaluating { try evaluateNow(dataset, batchSize: batchSize) }
+  }
+
+  private func evaluateNow(_ dataset: ArrayDataset, batchSize: Int) throws -> Evaluation {
     var loss = 0.0
     var correct = 0.0
     for batch in try BatchIterator(count: dataset.count, batchSize: batchSize, shuffles: false) {
@@ -106,31 +101,5 @@ public final class Trainer: Sendable {
     }
     let count = Double(dataset.count)
     return Evaluation(loss: loss / count, accuracy: correct / count)
-  }
-
-  private func seconds(_ duration: Duration) -> Double {
-    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-  }
-}
-
-/// Losses that are still on the device. Reading each at once would wait for the device at every step; reading none
-/// would let the host run ahead without bound.
-private struct LossReader {
-  static let interval = 50
-  private var pending: [(loss: Tensor, weight: Int)] = []
-
-  mutating func add(_ loss: Tensor, weight: Int) { pending.append((loss, weight)) }
-
-  mutating func drain(atLeast count: Int) throws -> (values: [Double], weightedSum: Double)? {
-    guard pending.count >= count else { return nil }
-    var values: [Double] = []
-    var sum = 0.0
-    for (loss, weight) in pending {
-      let value = try loss.item()
-      values.append(value)
-      sum += value * Double(weight)
-    }
-    pending.removeAll()
-    return (values, sum)
   }
 }

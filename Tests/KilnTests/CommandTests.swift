@@ -36,11 +36,12 @@ struct CommandTests {
   func train() throws {
     let json = NSTemporaryDirectory() + UUID().uuidString
     let losses = NSTemporaryDirectory() + UUID().uuidString
-    defer { for path in [json, losses] { try? FileManager.default.removeItem(atPath: path) } }
+    let runs = NSTemporaryDirectory() + UUID().uuidString
+    defer { for path in [json, losses, runs] { try? FileManager.default.removeItem(atPath: path) } }
     let arguments = ["train", "digits", "--device", "cpu", "--epochs", "2", "--seed", "3"]
     let first = try Self.kiln(
       arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5], arguments[6], arguments[7],
-      "--json", json, "--losses", losses)
+      "--json", json, "--losses", losses, "--output", runs + "/first")
     #expect(first.status == 0)
     // No progress bar: standard error is no terminal.
     #expect(first.errors == "")
@@ -59,7 +60,8 @@ struct CommandTests {
     #expect(
       try String(contentsOfFile: losses, encoding: .utf8).split(separator: "\n").compactMap { Double($0) }.count == 90)
 
-    let second = try Self.kiln("train", "digits", "--device", "cpu", "--epochs", "2", "--seed", "3")
+    let second = try Self.kiln(
+      "train", "digits", "--device", "cpu", "--epochs", "2", "--seed", "3", "--output", runs + "/second")
     let hash = lines.first { $0.hasPrefix("Weights: ") }
     #expect(hash != nil)
     #expect(second.output.split(separator: "\n").map(String.init).first { $0.hasPrefix("Weights: ") } == hash)

@@ -10,7 +10,7 @@ echo
 "$kiln" devices
 for device in cpu opencl:0; do
   printf '\n== kiln train digits --device %s\n' "$device"
-  "$kiln" train digits --device "$device" --json "$work/$device.json"
+  "$kiln" train digits --device "$device" --json "$work/$device.json" --output "$work/$device"
 done
 
 # The value of a key in one flat JSON object, lists without their brackets.

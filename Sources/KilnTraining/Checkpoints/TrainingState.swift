@@ -1,0 +1,36 @@
+import KilnEngine
+
+/// Where a training stands, apart from the weights and the optimizer's slots: what `fit` needs to go on bit for bit.
+public struct TrainingState: Sendable, Hashable, Codable {
+  /// The epoch that is under way or comes next, from 0.
+  public var epoch = 0
+  /// Samples of that epoch that were trained on.
+  public var position = 0
+  /// The sum over those samples of their losses.
+  public var lossSum = 0.0
+  /// Updates taken by the optimizer.
+  public var step = 0
+  public var learningRate = 0.0
+  public var history = TrainingHistory()
+  /// The states of generators by name; "default" is `RandomGenerator.default`'s.
+  public var generators: [String: RandomGenerator.State] = [:]
+  /// What decides the order of the samples; a run can only go on with the same.
+  public var seed: UInt64 = 0
+  public var batchSize = 0
+  public var sampleCount = 0
+  /// Numbers that callbacks keep, by the callback's name.
+  public var callbacks: [String: [String: Double]] = [:]
+  /// The best checkpoint so far: its step, and the number that it was judged by.
+  public var best: Best?
+
+  /// Why the training ended before its last epoch, if it did for good.
+  public var stopReason: String?
+
+  public struct Best: Sendable, Hashable, Codable {
+    public var step: Int
+    public var value: Double
+    public init(step: Int, value: Double) { (self.step, self.value) = (step, value) }
+  }
+
+  public init() {}
+}

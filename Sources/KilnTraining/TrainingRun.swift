@@ -1,0 +1,166 @@
+import KilnData
+import KilnEngine
+import KilnLayers
+import KilnOptimizers
+
+/// A `fit` under way: what callbacks see and may steer. It lives on the thread that called `fit`.
+public final class TrainingRun {
+  public let trainer: Trainer
+  /// Epochs asked for.
+  public let epochs: Int
+  public let sampleCount: Int
+  /// Where it stands. The losses of the latest steps may not be in it yet; `settle()` reads them.
+  public private(set) var state: TrainingState
+  /// Why it ends early; set by `stop` or `interrupt`.
+  public var stopReason: String? { state.stopReason ?? (isInterrupted ? "interrupted" : nil) }
+  public var isStopped: Bool { stopReason != nil }
+  private var isInterrupted = false
+  /// Whether it goes on from a checkpoint.
+  public let isResumed: Bool
+  /// Whether there is validation data.
+  public var hasValidation: Bool { validation != nil }
+  /// Set by a callback that changed the weights after the last step: they are to be saved then.
+  public var weightsChanged = false
+
+  private let validation: ArrayDataset?
+  private let callbacks: [any TrainingCallback]
+  private let onProgress: ((TrainingProgress) -> Void)?
+  private let onEpoch: ((EpochReport) -> Void)?
+  /// Losses that are still on the device. Reading each at once would wait for the device at every step; reading none
+  /// would let the host run ahead without bound.
+  private var pending: [(loss: Tensor, weight: Int)] = []
+  private static let interval = 50
+  private let clock = ContinuousClock()
+  private var epochStart: ContinuousClock.Instant
+  private var start: ContinuousClock.Instant
+  private let secondsBefore: Double
+
+  init(
+    trainer: Trainer, epochs: Int, batchSize: Int, seed: UInt64, sampleCount: Int, from state: TrainingState?,
+    validation: ArrayDataset?, callbacks: [any TrainingCallback], onProgress: ((TrainingProgress) -> Void)?,
+    onEpoch: ((EpochReport) -> Void)?
+  ) throws {
+    if let state {
+      let given = [UInt64(sampleCount), UInt64(max(batchSize, 0)), seed]
+      let saved = [UInt64(state.sampleCount), UInt64(state.batchSize), state.seed]
+      guard given == saved, state.position <= sampleCount else {
+        throw TensorError(
+          operation: "Trainer.fit",
+          rule: "a training goes on with its own data: saved were \(saved[0]) samples, batch size \(saved[1]) and seed "
+            + "\(saved[2]), given are \(given[0]), \(given[1]) and \(given[2])",
+          fix: "give the same, or start anew without `from`")
+      }
+    }
+    (self.trainer, self.epochs, self.sampleCount) = (trainer, epochs, sampleCount)
+    isResumed = state != nil
+    self.state = state ?? TrainingState()
+    (self.state.seed, self.state.batchSize, self.state.sampleCount) = (seed, batchSize, sampleCount)
+    self.validation = validation
+    // A checkpoint holds what the others have made of the step or epoch.
+    self.callbacks = callbacks.filter { !($0 is Checkpointing) } + callbacks.filter { $0 is Checkpointing }
+    (self.onProgress, self.onEpoch) = (onProgress, onEpoch)
+    secondsBefore = self.state.history.seconds
+    epochStart = clock.now
+    start = epochStart
+    updateState()
+  }
+
+  /// Ends the training for good after this step or epoch: a resumed run is over too.
+  public func stop(_ reason: String) { state.stopReason = state.stopReason ?? reason }
+
+  /// Ends this call of `fit` after this step; a resumed run goes on.
+  public func interrupt() { isInterrupted = true }
+
+  /// The best checkpoint so far, for those who judge it.
+  public func setBest(_ best: TrainingState.Best?) { state.best = best }
+
+  /// Reads the losses of the latest steps: waits for the device. Throws if one is not finite.
+  public func settle() throws { try drain() }
+
+  /// The state of everything, settled: what a checkpoint holds beside weights and slots.
+  public func snapshot() throws -> (state: TrainingState, arrays: [String: HostArray]) {
+    try settle()
+    updateState()
+    var arrays: [String: HostArray] = [:]
+    for callback in callbacks {
+      let own = callback.saved
+      if !own.numbers.isEmpty { state.callbacks[callback.name] = own.numbers }
+      for (name, array) in own.arrays { arrays["\(callback.name)/\(name)"] = array }
+    }
+    return (state, arrays)
+  }
+
+  // MARK: - What `fit` calls
+
+  func begin() throws { for callback in callbacks { try callback.trainingBegan(self) } }
+
+  var goesOn: Bool { state.epoch < epochs && !isStopped }
+
+  func beginEpoch() { epochStart = clock.now }
+
+  /// One step is done.
+  func add(_ loss: Tensor, samples: Int) throws {
+    pending.append((loss, samples))
+    state.position += samples
+    if pending.count >= Self.interval {
+      try drain()
+      onProgress?(
+        TrainingProgress(
+          epoch: state.epoch, epochs: epochs, samples: state.position, sampleCount: sampleCount,
+          loss: state.history.stepLosses.last ?? .nan, seconds: seconds(clock.now - epochStart)))
+    }
+    guard !callbacks.isEmpty else { return }
+    updateState()
+    for callback in callbacks { try callback.stepEnded(self) }
+  }
+
+  /// The epoch's last step is done, and the run was not stopped before it.
+  func endEpoch() throws {
+    try drain()
+    var report = EpochReport(
+      epoch: state.epoch, epochs: epochs, loss: state.position > 0 ? state.lossSum / Double(state.position) : .nan,
+      seconds: seconds(clock.now - epochStart))
+    report.validation = try validation.map { try trainer.evaluate($0) }
+    report.learningRate = trainer.optimizer.learningRate
+    state.history.epochs.append(report)
+    (state.epoch, state.position, state.lossSum) = (state.epoch + 1, 0, 0)
+    onEpoch?(report)
+    updateState()
+    for callback in callbacks { try callback.epochEnded(self, report) }
+  }
+
+  func end() throws -> TrainingHistory {
+    try drain()
+    updateState()
+    for callback in callbacks { try callback.trainingEnded(self) }
+    return state.history
+  }
+
+  private func updateState() {
+    state.step = trainer.optimizer.stepCount
+    state.learningRate = trainer.optimizer.learningRate
+    state.generators["default"] = RandomGenerator.default.state
+    state.history.seconds = secondsBefore + seconds(clock.now - start)
+  }
+
+  /// One after the other, so that the sum does not depend on when they were read.
+  private func drain() throws {
+    for (loss, weight) in pending {
+      let value = try loss.item()
+      guard value.isFinite else {
+        let step = state.history.stepLosses.count + 1
+        throw TensorError(
+          operation: "Trainer.fit",
+          rule: "the loss must be finite, got \(value) at step \(step) (epoch \(state.epoch + 1))",
+          fix: "use a smaller learning rate, clip gradients, and look for NaN in the data")
+      }
+      state.history.stepLosses.append(value)
+      state.lossSum += value * Double(weight)
+    }
+    pending.removeAll(keepingCapacity: true)
+  }
+}
+
+func seconds(_ duration: Duration) -> Double {
+  Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+}

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Kills runs of the digits with SIGKILL at random moments, resumes them and compares the weights with those of a run
+# that was left alone. Then does the same with the newest checkpoint truncated, with a bit of it flipped and with one of
+# its files gone, with a full disk, and with SIGINT.
+# Usage: kill-resume.sh path/to/kiln [device] [kills] [epochs] [seed of the moments]
+set -euo pipefail
+kiln=$1
+device=${2:-cpu}
+kills=${3:-20}
+epochs=${4:-10}
+RANDOM=${5:-1}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+arguments=(train digits --device "$device" --epochs "$epochs" --seed 7 --checkpoint-every 20)
+
+fail() {
+  echo "kill-resume: $1" >&2
+  exit 1
+}
+weights() { sed -n 's/^Weights: //p' "$1"; }
+
+"$kiln" "${arguments[@]}" --output "$work/whole" >"$work/whole.log"
+# Again, with everything warm: how long a run takes.
+started=$(date +%s%N)
+"$kiln" "${arguments[@]}" --output "$work/again" >"$work/again.log"
+duration=$((($(date +%s%N) - started) / 1000000))
+expected=$(weights "$work/whole.log")
+[ -n "$expected" ] && [ "$expected" = "$(weights "$work/again.log")" ] || fail "two runs left alone differ"
+echo "$device: $expected, $duration ms a run"
+
+# Resumes $1, expects the weights, and puts what was printed into $1.log and $1.err.
+resume() {
+  if [ ! -f "$1/run.json" ]; then # killed before it began
+    "$kiln" "${arguments[@]}" --output "$1" >"$1.log" 2>"$1.err" || fail "$(cat "$1.err")"
+  else
+    "$kiln" resume "$1" >"$1.log" 2>"$1.err" || fail "resume failed: $(cat "$1.err")"
+  fi
+  [ "$(weights "$1.log")" = "$expected" ] || fail "$1: weights $(weights "$1.log"), expected $expected"
+  if ls -A "$1/checkpoints" | grep -q '^\.tmp-'; then fail "$1: temporary files are left"; fi
+}
+
+# Starts $1 by the command that follows and kills it after $2 ms.
+killed() {
+  local run=$1 after=$2
+  shift 2
+  "$kiln" "$@" >"$run.killed" 2>&1 &
+  local process=$!
+  sleep "$(awk -v ms="$after" 'BEGIN { print ms / 1000 }')"
+  kill -9 $process 2>/dev/null || true
+  wait $process 2>/dev/null || true
+}
+
+within=0
+for ((i = 1; i <= kills; i++)); do
+  run=$work/run-$i
+  after=$((RANDOM * duration / 32768))
+  killed "$run" $after "${arguments[@]}" --output "$run"
+  # Every third is killed once more.
+  if ((i % 3 == 0)) && [ -f "$run/run.json" ]; then killed "$run" $((RANDOM * duration / 32768)) resume "$run"; fi
+  if [ -d "$run/checkpoints" ] && [ ! -f "$run/result.json" ]; then within=$((within + 1)); fi
+  leftover=$({ find "$run/checkpoints" -maxdepth 1 -name '.tmp-*' 2>/dev/null || true; } | wc -l)
+  resume "$run"
+  echo "kill $i after $after ms: $(sed -n 's/^Resuming //p' "$run.log")$([ "$leftover" = 0 ] || echo ', in the middle of a checkpoint')"
+  rm -rf "$run"
+done
+echo "$kills kills, $within of them while training: all ended with the same weights"
+
+newest() { { find "$1/checkpoints" -maxdepth 1 -name 'step-*' 2>/dev/null || true; } | sort | tail -n 1; }
+for damage in truncate flip remove; do
+  run=$work/$damage
+  cp -r "$work/whole" "$run"
+  rm "$run/result.json"
+  file=$(newest "$run")/model.safetensors
+  case $damage in
+    truncate) truncate -s -100 "$file" ;;
+    flip)
+      byte=$(od -An -tu1 -j 1000 -N 1 "$file")
+      printf "\\x$(printf %x $((byte ^ 4)))" | dd of="$file" bs=1 seek=1000 conv=notrunc status=none
+      ;;
+    remove) rm "$file" ;;
+  esac
+  resume "$run"
+  grep -q "$file" "$run.err" || fail "$damage: the damaged file was not named"
+  grep -q 'going on from the checkpoint before' "$run.err" || fail "$damage: no checkpoint before was used"
+  echo "$damage: $(head -n 1 "$run.err")"
+done
+
+# A limit on the size of files stands for a full disk: the write fails in the middle. On the CPU alone, as the limit
+# would also hold for what an OpenCL driver writes to compile its kernels.
+run=$work/full
+[ "$device" != cpu ] || killed "$run" $((duration / 2)) "${arguments[@]}" --output "$run"
+if [ "$device" = cpu ] && [ -f "$run/run.json" ] && [ -n "$(newest "$run")" ]; then
+  before=$(newest "$run")
+  status=0
+  (
+    trap '' XFSZ
+    ulimit -f 8
+    exec "$kiln" resume "$run"
+  ) >"$run.log" 2>"$run.err" || status=$?
+  [ $status = 1 ] || fail "a full disk: exit code $status"
+  [ "$(wc -l <"$run.err")" = 1 ] || fail "a full disk: $(cat "$run.err")"
+  [ -d "$before" ] || fail "a full disk lost $before"
+  echo "full disk: $(cat "$run.err")"
+  resume "$run"
+fi
+
+run=$work/interrupted
+# In an own process group, as a shell's background processes ignore SIGINT.
+setsid bash -c 'trap - INT; exec "$@"' - "$kiln" "${arguments[@]}" --output "$run" >"$run.log" 2>"$run.err" &
+process=$!
+for ((i = 0; i < 500; i++)); do
+  [ -n "$(newest "$run")" ] && break
+  sleep 0.01
+done
+kill -INT $process
+status=0
+wait $process || status=$?
+if [ ! -f "$run/result.json" ]; then
+  [ $status = 130 ] || fail "SIGINT: exit code $status"
+  grep -q 'kiln resume' "$run.err" || fail "SIGINT: $(cat "$run.err")"
+fi
+resume "$run"
+echo "SIGINT: exit code $status, then the same weights"
