@@ -86,6 +86,10 @@ let package = Package(
       name: "KilnDataTests", dependencies: ["KilnEngine", "KilnData", "KilnDevices"], exclude: ["Golden"],
       swiftSettings: strict),
     .testTarget(
+      name: "KilnOptimizersTests",
+      dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnDevices", "KilnData"], exclude: ["Golden"],
+      swiftSettings: strict),
+    .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),
   ],
   cLanguageStandard: .c2x

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "convolution_direct.h"
 #include "kv_kernels.h"
 #include "kv_matmul.h"
 #include "kv_pool.h"
@@ -7,6 +8,7 @@
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
 // Bytes of unfolded columns that stay in the second-level cache.
 #define UNFOLDED_BYTES (768 << 10)
+#define MOST_THREADS 256
 
 typedef struct {
   const kv_convolution* s;
@@ -17,6 +19,11 @@ typedef struct {
   int64_t points, point_blocks, channels, channel_blocks;
   void (*axpy_f32)(long, float, const float*, float*);
   void (*axpy_f64)(long, double, const double*, double*);
+  bool is_direct;
+  kv_direct direct;
+  int64_t parts; // tasks of one image's group
+  // Whether a thread's scratch holds the packed weights.
+  bool packed[MOST_THREADS];
 } convolution_job;
 
 #define T float
@@ -34,8 +41,56 @@ typedef struct {
 #define AXPY axpy_f64
 #include "convolution.inc.h"
 
+// Some blocks of the outputs of one image's group; for the gradient of x its channels are the outputs.
+static void direct_task(void* context, long task, int thread) {
+  convolution_job* job = context;
+  const kv_convolution* s = job->s;
+  const kv_direct* d = &job->direct;
+  int64_t part = task % job->parts, image = task / job->parts, g = image % s->groups;
+  int64_t first = d->blocks * part / job->parts, end = d->blocks * (part + 1) / job->parts;
+  int64_t from = first * kv_get_kernels()->direct_filters, to = end * kv_get_kernels()->direct_filters;
+  if (to > d->outputs) to = d->outputs;
+  const float* x = (const float*)job->a + image * d->inputs * d->in_height * d->in_width;
+  const float* w = (const float*)job->b + g * d->taps * d->outputs;
+  const int64_t plane = d->out_height * d->out_width, origin = (image * d->outputs + from) * plane;
+  char* scratch = kv_scratch(thread);
+  // What another group's weights would have to replace is packed anew.
+  bool may_keep = s->groups == 1 && thread < MOST_THREADS;
+  kv_direct_image(s, d, x, w, (float*)job->result + origin, first, end, scratch, may_keep && job->packed[thread]);
+  if (may_keep) job->packed[thread] = true;
+  if (!s->has_epilogue) return;
+  kv_frame* frame = kv_frame_begin(&s->epilogue, job->binding, scratch + kv_direct_scratch(s, d, d->inputs));
+  frame->result = job->result;
+  kv_frame_range(frame, origin, (to - from) * plane);
+}
+
+static void direct_filter_task(void* context, long task, int thread) {
+  const convolution_job* job = context;
+  const kv_convolution* s = job->s;
+  const kv_direct* d = &job->direct;
+  const int64_t per_group = d->inputs, kernel = s->kernel_height * s->kernel_width;
+  int64_t chunk = task % s->batch_chunks, block = task / s->batch_chunks % job->channel_blocks;
+  int64_t g = task / s->batch_chunks / job->channel_blocks, channel = block * job->channels;
+  int64_t channels = per_group - channel < job->channels ? per_group - channel : job->channels;
+  int64_t total = s->filters * d->taps;
+  float* w = (s->batch_chunks > 1 ? (float*)job->partials + chunk * total : (float*)job->result) +
+             g * d->outputs * d->taps + channel * kernel;
+  const float* x = (const float*)job->a + (g * per_group + channel) * s->height * s->width;
+  const float* y = (const float*)job->b + g * d->outputs * s->out_height * s->out_width;
+  kv_direct_filter(s, d, x, y, s->batch * chunk / s->batch_chunks, s->batch * (chunk + 1) / s->batch_chunks, channels,
+                   w, kv_scratch(thread));
+}
+
 // Block sizes from the shape alone.
 static void choose_blocks(const kv_convolution* s, convolution_job* job) {
+  job->is_direct = kv_direct_plan(s, &job->direct);
+  if (job->is_direct && s->kind == KV_FILTER_GRADIENT) {
+    // Each task puts the whole of g into lines, so that it should have as many channels as leave 8 tasks.
+    int64_t wanted = (8 + s->groups * s->batch_chunks - 1) / (s->groups * s->batch_chunks);
+    job->channels = (job->direct.inputs + wanted - 1) / wanted;
+    job->channel_blocks = (job->direct.inputs + job->channels - 1) / job->channels;
+    return;
+  }
   int64_t points = s->out_height * s->out_width, kernel = s->kernel_height * s->kernel_width;
   int64_t per_group = s->channels / s->groups, size = kv_size(s->dtype);
   bool forward = s->kind == KV_CONVOLUTION;
@@ -66,6 +121,11 @@ static void choose_blocks(const kv_convolution* s, convolution_job* job) {
 int64_t kv_convolution_scratch(const kv_convolution* s) {
   convolution_job job = {.s = s};
   choose_blocks(s, &job);
+  if (job.is_direct) {
+    bool filter = s->kind == KV_FILTER_GRADIENT;
+    return kv_direct_scratch(s, &job.direct, filter ? job.channels : job.direct.inputs) + kv_frame_bytes(&s->epilogue) +
+           256;
+  }
   int64_t columns = job.points * job.channels * s->kernel_height * s->kernel_width * kv_size(s->dtype);
   int64_t frame = kv_frame_bytes(&s->epilogue);
   return (columns > frame ? columns : frame) + 256;
@@ -73,6 +133,12 @@ int64_t kv_convolution_scratch(const kv_convolution* s) {
 
 int64_t kv_convolution_batch_chunks(const kv_convolution* s) {
   if (s->kind != KV_FILTER_GRADIENT) return 1;
+  kv_direct direct;
+  if (kv_direct_plan(s, &direct)) {
+    // The batch gives parallelism first, where the partial results are small.
+    if (s->filters * direct.taps * 4 > 512 << 10) return 1;
+    return s->batch < 1 ? 1 : s->batch < 8 ? s->batch : 8;
+  }
   // Channels give parallelism first; the batch makes up for few of them.
   int64_t kernel = s->kernel_height * s->kernel_width, blocks = s->channels * kernel / 64;
   if (blocks >= 8) return 1;
@@ -94,6 +160,13 @@ void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
   choose_blocks(s, &job);
   bool single = s->dtype == KV_F32;
   long tasks;
+  if (job.is_direct && s->kind != KV_FILTER_GRADIENT) {
+    int64_t images = s->batch * s->groups;
+    job.parts = images < 8 && images > 0 ? (8 + images - 1) / images : 1;
+    if (job.parts > job.direct.blocks) job.parts = job.direct.blocks;
+    kv_parallel((long)(images * job.parts), direct_task, &job);
+    return;
+  }
   switch (s->kind) {
   case KV_CONVOLUTION:
     tasks = (long)(s->batch * s->groups * job.point_blocks);
@@ -105,7 +178,11 @@ void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
     break;
   case KV_FILTER_GRADIENT: {
     tasks = (long)(s->groups * job.channel_blocks * s->batch_chunks);
-    kv_parallel(tasks, single ? filter_gradient_task_f32 : filter_gradient_task_f64, &job);
+    kv_parallel(tasks,
+                job.is_direct ? direct_filter_task
+                : single      ? filter_gradient_task_f32
+                              : filter_gradient_task_f64,
+                &job);
     if (s->batch_chunks > 1 || s->has_epilogue) {
       int64_t total = s->filters * (s->channels / s->groups) * s->kernel_height * s->kernel_width;
       kv_parallel((long)((total + 4095) / 4096), single ? merge_task_f32 : merge_task_f64, &job);

@@ -19,4 +19,8 @@
 //
 #include "axpy.inc.h"
 //
+#include "direct.inc.h"
+//
+#include "pool_rows.inc.h"
+//
 #include "table.inc.h"

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kv_kernels.h"
 #include "kv_pool.h"
 #include "kv_steps.h"
 
@@ -15,6 +16,12 @@ static void taps(int64_t out, int64_t stride, int64_t pad, int64_t dilation, int
                  int64_t* first, int64_t* last, int64_t* origin) {
   int64_t start = out * stride - pad;
   *origin = start;
+  if (dilation == 1) {
+    *first = start >= 0 ? 0 : -start < kernel ? -start : kernel;
+    *last = size - start < kernel ? size - start : kernel;
+    if (*last < *first) *last = *first;
+    return;
+  }
   *first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
   int64_t end = (size - start + dilation - 1) / dilation;
   *last = end < kernel ? end : kernel;
@@ -86,6 +93,35 @@ static void taps(int64_t out, int64_t stride, int64_t pad, int64_t dilation, int
     }                                                                                                                  \
     break;                                                                                                             \
   }
+// Maxima of 2x2 windows that do not overlap, and the gradient to them: by far the most used.
+static bool is_halving(const kv_pooling* s) {
+  return s->dtype == KV_F32 && (s->kind == KV_POOL_MAX || s->kind == KV_POOL_MAX_GRADIENT) && s->kernel_height == 2 &&
+         s->kernel_width == 2 && s->stride_y == 2 && s->stride_x == 2 && s->dilation_y == 1 && s->dilation_x == 1 &&
+         s->pad_top == 0 && s->pad_left == 0 && 2 * s->out_height <= s->height && 2 * s->out_width <= s->width;
+}
+
+static void halving_task(void* context, long p, int thread) {
+  const pooling_job* job = context;
+  const kv_pooling* s = job->s;
+  const kv_kernels* k = kv_get_kernels();
+  (void)thread;
+  const int64_t plane = s->height * s->width, out_plane = s->out_height * s->out_width;
+  const float* x = (const float*)job->a + p * plane;
+  bool gradient = s->kind == KV_POOL_MAX_GRADIENT;
+  float* y = (float*)job->y + p * (gradient ? plane : out_plane);
+  const float* g = gradient ? (const float*)job->b + p * out_plane : NULL;
+  if (gradient && (2 * s->out_height < s->height || 2 * s->out_width < s->width)) memset(y, 0, (size_t)plane * 4);
+  for (int64_t i = 0; i < s->out_height; i++) {
+    const float *top = x + 2 * i * s->width, *bottom = top + s->width;
+    if (gradient) {
+      float* to = y + 2 * i * s->width;
+      k->pool_max_gradient_f32(top, bottom, g + i * s->out_width, to, to + s->width, (long)s->out_width);
+    } else {
+      k->pool_max_f32(top, bottom, y + i * s->out_width, (long)s->out_width);
+    }
+  }
+}
+
 static void pooling_task(void* context, long p, int thread) {
   const pooling_job* job = context;
   const kv_pooling* s = job->s;
@@ -103,9 +139,10 @@ void kv_run_pooling(const kv_pooling* s, const void* a, const void* b, void* y) 
   pooling_job job = {s, a, b, y};
   double work =
       (double)s->planes * (double)(s->out_height * s->out_width) * (double)(s->kernel_height * s->kernel_width);
+  kv_task task = is_halving(s) ? halving_task : pooling_task;
   if (work < 8192) {
-    for (long p = 0; p < s->planes; p++) pooling_task(&job, p, 0);
+    for (long p = 0; p < s->planes; p++) task(&job, p, 0);
   } else {
-    kv_parallel((long)s->planes, pooling_task, &job);
+    kv_parallel((long)s->planes, task, &job);
   }
 }

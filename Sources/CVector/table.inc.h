@@ -85,4 +85,10 @@ const kv_kernels KV(kernels) = {
     .norm_gradient_f32 = KV(norm_gradient_f32),
     .axpy_f32 = KV(axpy_f32),
     .axpy_f64 = KV(axpy_f64),
+    .direct_filters = DIRECT_FILTERS,
+    .direct_taps = DIRECT_VECTORS,
+    .direct_rows = KV(direct_rows),
+    .direct_dots = KV(direct_dots),
+    .pool_max_f32 = KV(pool_max_f32),
+    .pool_max_gradient_f32 = KV(pool_max_gradient_f32),
 };

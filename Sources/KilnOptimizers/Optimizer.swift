@@ -8,121 +8,180 @@ import Synchronization
 ///     let loss = softmaxCrossEntropy(logits: model(x), labels: y)
 ///     try optimizer.step(gradients: gradient(of: loss, withRespectTo: optimizer.values))
 public final class Optimizer: Sendable {
-  /// What is updated, by name: the model's trainable parameters.
-  public let parameters: [NamedParameter]
+  let allParameters: [NamedParameter]
   /// The model's running statistics: what a step's forward pass left pending is evaluated with the step.
   private let buffers: [NamedBuffer]
 
-  private struct State {
-    var rule: any UpdateRule
-    var slots: [[Tensor]]
+  struct State {
+    /// One for each group, the first for the parameters that no other holds.
+    var rules: [any UpdateRule]
+    var groupOf: [Int]
+    var schedule: (any Schedule)?
+    var slots: [[Tensor]] = []
+    /// For each parameter.
+    var steps: [Int]
     var stepCount = 0
-  }
-  private let state: Mutex<State>
 
-  /// Works on the parameters of `model` that are trainable now.
-  public convenience init(_ rule: any UpdateRule, for model: any Module) {
-    self.init(rule, model.namedParameters.filter(\.parameter.isTrainable), buffers: model.namedBuffers)
+    func rule(of parameter: Int) -> any UpdateRule { rules[groupOf[parameter]] }
+
+    /// A group's rule with the learning rate of the coming step.
+    func scheduledRule(_ group: Int) -> any UpdateRule {
+      var rule = rules[group]
+      if let schedule { rule.learningRate = schedule.learningRate(step: stepCount, base: rule.learningRate) }
+      return rule
+    }
+  }
+  private let guarded: Mutex<State>
+
+  /// Works on the parameters of `model`. Those that are not trainable at a step are passed over by it.
+  public convenience init(_ rule: any UpdateRule, for model: any Module, schedule: (any Schedule)? = nil) {
+    self.init(rule, model.namedParameters, buffers: model.namedBuffers, schedule: schedule)
   }
 
-  public init(_ rule: any UpdateRule, _ parameters: [NamedParameter], buffers: [NamedBuffer] = []) {
-    (self.parameters, self.buffers) = (parameters, buffers)
-    let slots = parameters.map { named in
-      rule.slots.map { slot in
-        Tensor.full(
-          named.parameter.shape, rule.initialValue(ofSlot: slot), dtype: named.parameter.dtype,
-          on: named.parameter.value.device)
+  /// Works on the parameters of `model`, some in groups with rates of their own. Throws when a group holds none.
+  public convenience init(
+    _ rule: any UpdateRule, for model: any Module, groups: [ParameterGroup], schedule: (any Schedule)? = nil
+  ) throws {
+    let parameters = model.namedParameters
+    let groupOf = parameters.map { named in (groups.firstIndex { $0.holds(named.name) } ?? -1) + 1 }
+    for (index, group) in groups.enumerated() where !groupOf.contains(index + 1) {
+      throw TensorError(
+        operation: "Optimizer",
+        rule:
+          "group \(index) with the patterns \(group.patterns) holds none of the model's \(parameters.count) parameters",
+        fix: "a parameter belongs to the first group that names it; see `model.namedParameters`")
+    }
+    let rules = groups.map { group -> any UpdateRule in
+      var own = rule
+      own.learningRate = group.learningRate ?? rule.learningRate
+      own.weightDecay = group.weightDecay ?? rule.weightDecay
+      return own
+    }
+    self.init([rule] + rules, groupOf, parameters, model.namedBuffers, schedule)
+  }
+
+  /// Works on the given parameters, and evaluates the given buffers.
+  public convenience init(
+    _ rule: any UpdateRule, _ parameters: [NamedParameter], buffers: [NamedBuffer] = [],
+    schedule: (any Schedule)? = nil
+  ) {
+    self.init([rule], parameters.map { _ in 0 }, parameters, buffers, schedule)
+  }
+
+  private init(
+    _ rules: [any UpdateRule], _ groupOf: [Int], _ parameters: [NamedParameter], _ buffers: [NamedBuffer],
+    _ schedule: (any Schedule)?
+  ) {
+    (allParameters, self.buffers) = (parameters, buffers)
+    guarded = Mutex(
+      State(rules: rules, groupOf: groupOf, schedule: schedule, steps: parameters.map { _ in 0 }))
+    withState { state in
+      state.slots = parameters.indices.map { index in
+        let rule = state.rule(of: index)
+        return rule.slots.map { freshSlot($0, of: parameters[index].parameter, rule) }
       }
     }
-    state = Mutex(State(rule: rule, slots: slots))
   }
 
-  /// The parameters' current values: what to differentiate the loss by.
+  func withState<R>(_ body: (inout State) throws -> R) rethrows -> R { try guarded.withLock { try body(&$0) } }
+
+  func freshSlot(_ slot: String, of parameter: Parameter, _ rule: any UpdateRule) -> Tensor {
+    .full(parameter.shape, rule.initialValue(ofSlot: slot), dtype: parameter.dtype, on: parameter.value.device)
+  }
+
+  /// What the next step updates, by name: the parameters that are trainable now.
+  public var parameters: [NamedParameter] { allParameters.filter(\.parameter.isTrainable) }
+
+  /// The current values of `parameters`: what to differentiate the loss by.
   public var values: [Tensor] { parameters.map(\.parameter.value) }
 
+  /// The first group's learning rate, before the schedule. A new one changes those of other groups in proportion.
   public var learningRate: Double {
-    get { state.withLock { $0.rule.learningRate } }
-    set { state.withLock { $0.rule.learningRate = newValue } }
-  }
-
-  /// The whole state: each parameter's slots as "<parameter>.<slot>".
-  public var slots: [String: Tensor] {
-    state.withLock { state in
-      var result: [String: Tensor] = [:]
-      for (named, tensors) in zip(parameters, state.slots) {
-        for (slot, tensor) in zip(state.rule.slots, tensors) { result["\(named.name).\(slot)"] = tensor }
-      }
-      return result
-    }
-  }
-
-  /// Takes up a state that `slots` and `stepCount` gave. Throws when a slot is missing or has another shape.
-  public func restore(slots: [String: Tensor], stepCount: Int) throws {
-    try state.withLock { state in
-      let restored = try parameters.map { named in
-        try state.rule.slots.map { slot -> Tensor in
-          let name = "\(named.name).\(slot)"
-          let found = slots[name].map { "\($0.shape)" } ?? "nothing"
-          guard let tensor = slots[name], tensor.shape == named.parameter.shape else {
-            throw TensorError(
-              operation: "Optimizer.restore",
-              rule:
-                "'\(name)' must have shape \(named.parameter.shape), got \(found)",
-              fix: "restore the state of the same model and rule")
-          }
-          return tensor
+    get { withState { $0.rules[0].learningRate } }
+    set {
+      withState { state in
+        let old = state.rules[0].learningRate
+        for group in state.rules.indices.dropFirst() where old != 0 {
+          state.rules[group].learningRate *= newValue / old
         }
+        state.rules[0].learningRate = newValue
       }
-      state.slots = restored
-      state.stepCount = stepCount
     }
+  }
+
+  /// What makes of each group's learning rate the one of a step; its steps are those of the optimizer.
+  public var schedule: (any Schedule)? {
+    get { withState { $0.schedule } }
+    set { withState { $0.schedule = newValue } }
+  }
+
+  /// The learning rate of each group in the coming step.
+  public var scheduledLearningRates: [Double] {
+    withState { state in state.rules.indices.map { state.scheduledRule($0).learningRate } }
   }
 
   /// Steps taken.
-  public var stepCount: Int { state.withLock { $0.stepCount } }
+  public var stepCount: Int { withState { $0.stepCount } }
 
-  /// Updates every parameter, in place where nothing else holds its old value, and evaluates `others` (such as the
-  /// loss) and the model's pending running statistics in the same run.
+  /// Updates every trainable parameter, in place where nothing else holds its old value, and evaluates `others` (such as
+  /// the loss) and the model's pending running statistics in the same run.
   ///
   /// `gradients` are in the order of `parameters`. Throws their errors, or those of the device; the parameters and the
   /// state are then as before, unless the device failed in the middle of the run.
   public func step(gradients: [Tensor], evaluating others: [Tensor] = []) throws {
-    guard gradients.count == parameters.count else {
-      throw TensorError(
-        operation: "Optimizer.step",
-        rule: "needs \(parameters.count) gradients, one for each parameter, got \(gradients.count)",
-        fix: "differentiate by `optimizer.values`")
-    }
-    try state.withLock { state in
+    try withState { state in
+      let trainable = allParameters.indices.filter { allParameters[$0].parameter.isTrainable }
+      try check(gradients, for: trainable)
       // What was not computed yet: once all is in memory, every step is the same program. One by one, as equal values
       // of one evaluation share their memory, and each is to be updated in place.
-      for tensor in values + state.slots.flatMap({ $0 }) where !tensor.isEvaluated { try evaluate(tensor) }
-      var donated: [Tensor] = []
-      var newValues: [Tensor] = []
-      var slots: [[Tensor]] = []
-      let scalars = state.rule.scalars(step: state.stepCount + 1)
-      for (index, named) in parameters.enumerated() {
-        let old = named.parameter.value
-        guard gradients[index].error != nil || gradients[index].shape == old.shape else {
-          throw TensorError(
-            operation: "Optimizer.step", rule: "the gradient must have its parameter's shape",
-            operands: "\(named.name) \(old.shape), gradient \(gradients[index].shape)",
-            fix: "differentiate by `optimizer.values`")
+      for index in trainable {
+        for tensor in [allParameters[index].parameter.value] + state.slots[index] where !tensor.isEvaluated {
+          try evaluate(tensor)
         }
-        let new = state.rule.update(
-          value: old.stopGradient(), gradient: gradients[index].stopGradient(), slots: state.slots[index],
+      }
+      var donated: [Tensor] = []
+      var values: [Tensor] = []
+      var slots: [[Tensor]] = []
+      let rules = state.rules.indices.map(state.scheduledRule)
+      for (index, gradient) in zip(trainable, gradients) {
+        let old = allParameters[index].parameter.value
+        let rule = rules[state.groupOf[index]]
+        let scalars = rule.scalars(step: state.steps[index] + 1)
+        let new = rule.update(
+          value: old.stopGradient(), gradient: gradient.stopGradient(), slots: state.slots[index],
           scalars: scalars.map { .full([], $0, dtype: old.dtype, on: old.device) })
-        newValues.append(new.value)
+        values.append(new.value)
         slots.append(new.slots)
         donated.append(old)
         donated += state.slots[index]
       }
       // A buffer with an error says so when it is read; the step does not depend on it.
       let pending = buffers.map(\.buffer.value).filter { !$0.isEvaluated && $0.error == nil }
-      try evaluate(newValues + slots.flatMap { $0 } + others + pending, donating: donated)
-      for (named, value) in zip(parameters, newValues) { named.parameter.value = value }
-      state.slots = slots
+      try evaluate(values + slots.flatMap { $0 } + others + pending, donating: donated)
+      for (position, index) in trainable.enumerated() {
+        allParameters[index].parameter.value = values[position]
+        state.slots[index] = slots[position]
+        state.steps[index] += 1
+      }
       state.stepCount += 1
+    }
+  }
+
+  private func check(_ gradients: [Tensor], for trainable: [Int]) throws {
+    guard gradients.count == trainable.count else {
+      throw TensorError(
+        operation: "Optimizer.step",
+        rule: "needs \(trainable.count) gradients, one for each trainable parameter, got \(gradients.count)",
+        fix: "differentiate by `optimizer.values`")
+    }
+    for (index, gradient) in zip(trainable, gradients) {
+      let named = allParameters[index]
+      guard gradient.error != nil || gradient.shape == named.parameter.shape else {
+        throw TensorError(
+          operation: "Optimizer.step", rule: "the gradient must have its parameter's shape",
+          operands: "\(named.name) \(named.parameter.shape), gradient \(gradient.shape)",
+          fix: "differentiate by `optimizer.values`")
+      }
     }
   }
 }

@@ -32,6 +32,8 @@ public struct OpCase: Sendable {
   public var ulps = 0.0
   /// How often the result can be differentiated and is checked: 0, 1 or 2.
   public var gradientOrder = 0
+  /// Gradients are checked for shapes with so many elements in all: finite differences of the reference are slow.
+  public var largestGradient = 400
   /// A float32 gradient may be off by this many epsilons of the largest gradient of its operand.
   public var gradientUnits = 64.0
   /// Operands of special values (NaN, infinities, zeros, denormal, huge), one row for each element.

@@ -32,6 +32,17 @@ typedef struct {
   // y[i] += a * x[i]
   void (*axpy_f32)(long n, float a, const float* x, float* y);
   void (*axpy_f64)(long n, double a, const double* x, double* y);
+
+  // Direct convolution (direct.inc.h): filters of one tile, and taps of one call of direct_dots.
+  int direct_filters, direct_taps;
+  void (*direct_rows)(const float* x, const int64_t* offsets, long taps, const float* w, float* y, long y_stride,
+                      long count);
+  void (*direct_dots)(const float* y, long y_stride, const float* x, const int64_t* offsets, long count, float* sums);
+
+  // One row of n windows of 2x2 (pool_rows.inc.h).
+  void (*pool_max_f32)(const float* top, const float* bottom, float* y, long n);
+  void (*pool_max_gradient_f32)(const float* top, const float* bottom, const float* g, float* to_top, float* to_bottom,
+                                long n);
 } kv_kernels;
 
 // The ISA in use: the best the CPU has, or what KILN_CPU_ISA (baseline, avx2, avx512) asks for if the CPU has it.

@@ -71,8 +71,22 @@ enum ConvolutionCases {
       plane("depthwise, 19 channels", [[[1, 19, 12, 11], [38, 1, 3, 3]]], Window(pad: (1, 1), groups: 19), order: 1),
       plane(
         "all at once", [[[2, 4, 9, 8], [6, 2, 3, 2]]], Window(stride: (2, 3), pad: (2, 1), dilation: (2, 1), groups: 2)),
-      plane("7x7, stride 2", [[[1, 3, 20, 21], [8, 3, 7, 7]]], Window(stride: (2, 2), pad: (3, 3)), order: 0),
+      // Enough points and channels for the CPU device's direct kernels, whose gradients are other code than small ones'.
     ]
+      + [
+        plane("many points", [[[3, 7, 8, 9], [13, 7, 3, 3]]], Window(pad: (1, 1)), order: 1),
+        plane(
+          "many points, several images to a line", [[[9, 6, 7, 7], [6, 6, 3, 3]]], Window(pad: (1, 1)), order: 1),
+        plane("many points, several lines", [[[10, 6, 22, 23], [8, 6, 2, 3]]], Window(pad: (0, 1)), order: 1),
+        plane(
+          "many points, dilation (2, 1), 2 groups", [[[2, 12, 9, 8], [14, 6, 3, 2]]],
+          Window(pad: (2, 1), dilation: (2, 1), groups: 2), order: 1),
+        plane(
+          "many points, padding beyond the kernel", [[[1, 6, 7, 8], [8, 6, 2, 3]]], Window(pad: (3, 4)), order: 1),
+      ].map { $0.with { $0.largestGradient = 40_000 } }
+      + [
+        plane("7x7, stride 2", [[[1, 3, 20, 21], [8, 3, 7, 7]]], Window(stride: (2, 2), pad: (3, 3)), order: 0)
+      ]
   }
 
   private static func turned(

@@ -30,6 +30,12 @@ enum PoolCases {
         "maxPool2D", "ties and NaN", on: [.each { $0.unit() < 0.1 ? .nan : Double($0.below(3)) }], shapes: shapes,
         call: { maxPool2D($0[0], size: (2, 2), stride: (1, 1)) },
         reference: { Reference.pool($0[0], .max, size: (2, 2), Window()) }),
+      // Enough columns for whole vectors and a rest.
+      pool("2x2, wide", (2, 2), Window(stride: (2, 2))).with { $0.shapes = [[[1, 2, 5, 37]], [[2, 3, 6, 66]]] },
+      OpCase(
+        "maxPool2D", "2x2, wide, ties and NaN", on: [.each { $0.unit() < 0.1 ? .nan : Double($0.below(3)) }],
+        shapes: [[[2, 3, 6, 67]]], call: { maxPool2D($0[0], size: (2, 2)) },
+        reference: { Reference.pool($0[0], .max, size: (2, 2), Window(stride: (2, 2))) }),
       OpCase(
         "maxPool2D", "default stride", on: [.distinct], shapes: shapes, order: 1,
         call: { maxPool2D($0[0], size: (2, 3)) },

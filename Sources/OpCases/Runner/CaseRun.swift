@@ -135,7 +135,7 @@ extension OpCase {
     Array(
       shapes.indices.filter { i in
         let counts = shapes[i].map(NDArray.count)
-        return counts.allSatisfy { $0 > 0 } && counts.reduce(0, +) <= 400
+        return counts.allSatisfy { $0 > 0 } && counts.reduce(0, +) <= largestGradient
       }.prefix(2))
   }
 
