@@ -250,6 +250,6 @@ struct ReaderTests {
     // Files of /proc have no size, which Foundation relies on.
     let text = String(decoding: (try? Files.read("/proc/self/statm")) ?? [], as: UTF8.self)
     let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-    return pages * 4096 >> 20
+    return (pages * 4096) >> 20
   }
 }

@@ -94,7 +94,7 @@ public struct Checkpoint: Sendable, Hashable {
   }
 }
 
-/// Values as JSON files. Doubles are written with as many digits as give the same bits again.
+/// Values as JSON files, without a line end: every byte counts, so that a file cut short is not read. Doubles are written with as many digits as give the same bits again.
 enum JSONFile {
   static func encode(_ value: some Encodable, file: String) throws -> String {
     let encoder = JSONEncoder()
@@ -102,7 +102,7 @@ enum JSONFile {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
-      return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+      return String(decoding: try encoder.encode(value), as: UTF8.self)
     } catch {
       throw DataError(file: file, rule: "cannot be written as JSON: \(error)", fix: "report this")
     }
