@@ -84,19 +84,11 @@ let package = Package(
     .testTarget(
       name: "KilnModelsTests", dependencies: ["Kiln", "KilnOpenCL"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(
-<<<<<<< HEAD
       name: "KilnOptimizersTests",
       dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnDevices", "KilnData"], exclude: ["Golden"],
       swiftSettings: strict),
     .testTarget(
       name: "KilnDataTests", dependencies: ["KilnEngine", "KilnData", "KilnDevices"], exclude: ["Golden"],
-=======
-      name: "KilnDataTests", dependencies: ["KilnEngine", "KilnData", "KilnDevices"], exclude: ["Golden"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "KilnOptimizersTests",
-      dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnDevices", "KilnData"], exclude: ["Golden"],
->>>>>>> data
       swiftSettings: strict),
     .testTarget(
       name: "KilnTests", dependencies: ["Kiln", "OpCases"], exclude: ["Golden"], swiftSettings: strict),

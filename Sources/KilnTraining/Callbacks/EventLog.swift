@@ -38,7 +38,7 @@ public final class EventLog: TrainingCallback {
     var last: UInt8 = UInt8(ascii: "\n")
     let size = lseek(descriptor, 0, SEEK_END)
     if size > 0 { _ = pread(descriptor, &last, 1, size - 1) }
-    let bytes = Array(((last == UInt8(ascii: "\n") ? "" : "\n") + line).utf8)
+    let bytes = Array(((last == UInt8(ascii: "\n") ? "" : "\n") + line + "\n").utf8)
     guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { throw failure("cannot be written") }
   }
 
