@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+// The most filters that a tile has. Sizes and choices go by it, so that they do not depend on the ISA.
+#define MOST_FILTERS 8
 // Floats past the end of what is read and written in whole tiles.
 #define SLACK 64
 // Larger images and weights are left to the blocked path.
@@ -44,10 +46,11 @@ bool kv_direct_plan(const kv_convolution* s, kv_direct* plan) {
   plan->plane = plan->padded_height * plan->padded_width;
   plan->taps = plan->inputs * kernel;
   plan->blocks = (plan->outputs + k->direct_filters - 1) / k->direct_filters;
+  plan->room = (plan->outputs + MOST_FILTERS - 1) / MOST_FILTERS * MOST_FILTERS;
   plan->points = (plan->out_height - 1) * plan->padded_width + plan->out_width;
   if (plan->out_height < 1 || plan->out_width < 1 || plan->taps < 1) return false;
   // 1x1 kernels are products already; with few outputs most of a tile would be wasted.
-  if (kernel == 1 || plan->outputs * 4 < plan->blocks * k->direct_filters * 3) return false;
+  if (kernel == 1 || plan->outputs * 4 < plan->room * 3) return false;
   // Products win again where a line is short and the reduction long.
   if (plan->points < 48) return false;
   plan->images = (LINE + plan->plane - 1) / plan->plane;
@@ -57,14 +60,13 @@ bool kv_direct_plan(const kv_convolution* s, kv_direct* plan) {
 }
 
 int64_t kv_direct_scratch(const kv_convolution* s, const kv_direct* plan, int64_t channels) {
-  const kv_kernels* k = kv_get_kernels();
   int64_t floats;
   if (s->kind == KV_FILTER_GRADIENT) {
     int64_t line = rounded(plan->images * plan->plane) + SLACK;
-    floats = channels * plan->images * plan->plane + SLACK + plan->blocks * k->direct_filters * line;
+    floats = channels * plan->images * plan->plane + SLACK + plan->room * line;
   } else {
-    floats = plan->taps * plan->blocks * k->direct_filters + plan->inputs * plan->plane + SLACK +
-             k->direct_filters * (rounded(plan->points) + SLACK);
+    floats =
+        plan->taps * plan->room + plan->inputs * plan->plane + SLACK + MOST_FILTERS * (rounded(plan->points) + SLACK);
   }
   return (floats * 4 + plan->taps * 8 + 63) / 64 * 64;
 }
@@ -118,7 +120,7 @@ void kv_direct_image(const kv_convolution* s, const kv_direct* plan, const float
   const int64_t size = k->direct_filters, line = rounded(plan->points) + SLACK;
   int64_t* offsets = (int64_t*)scratch;
   float* weights = (float*)(offsets + plan->taps);
-  float* image = weights + plan->taps * plan->blocks * size;
+  float* image = weights + plan->taps * plan->room;
   float* lines = image + plan->inputs * plan->plane + SLACK;
   if (!packed) pack(s, plan, w, offsets, weights);
   pad(plan, x, plan->inputs, plan->plane, image);
@@ -142,10 +144,10 @@ void kv_direct_filter(const kv_convolution* s, const kv_direct* plan, const floa
   const int64_t line = rounded(plan->images * plan->plane) + SLACK, distance = plan->images * plan->plane;
   const int64_t of_x = s->channels * s->height * s->width, of_g = s->filters * s->out_height * s->out_width;
   float* lines = (float*)scratch;
-  float* image = lines + plan->blocks * size * line;
+  float* image = lines + plan->room * line;
   float sums[64];
   for (int64_t o = 0; o < plan->outputs; o++) memset(w + o * plan->taps, 0, (size_t)(channels * kernel) * 4);
-  memset(lines, 0, (size_t)(plan->blocks * size * line) * 4);
+  memset(lines, 0, (size_t)(plan->room * line) * 4);
   memset(image + channels * distance, 0, SLACK * 4);
   for (int64_t b = from; b < end; b += plan->images) {
     int64_t images = end - b < plan->images ? end - b : plan->images;
@@ -158,11 +160,13 @@ void kv_direct_filter(const kv_convolution* s, const kv_direct* plan, const floa
           memcpy(d, source, (size_t)s->out_width * 4);
       }
     }
-    // The line ends with the last image's last point; a shorter last group leaves an older image behind it.
+    // The line ends with the last image's last point, but its last vector reads on: behind a shorter group lies an
+    // older image, or what never was one (0 times NaN is NaN).
     int64_t count = (images - 1) * plan->plane + plan->points;
     if (images < plan->images) {
-      for (int64_t o = 0; o < plan->outputs; o++)
-        memset(lines + o * line + images * plan->plane, 0, (size_t)((plan->images - images) * plan->plane) * 4);
+      size_t rest = (size_t)((plan->images - images) * plan->plane) * 4;
+      for (int64_t o = 0; o < plan->outputs; o++) memset(lines + o * line + images * plan->plane, 0, rest);
+      for (int64_t c = 0; c < channels; c++) memset(image + c * distance + images * plan->plane, 0, rest);
     }
     for (int64_t block = 0; block < plan->blocks; block++) {
       int64_t here = plan->outputs - block * size < size ? plan->outputs - block * size : size;

@@ -11,6 +11,7 @@ typedef struct {
   int64_t in_height, in_width, out_height, out_width, pad_top, pad_left;
   // A padded plane, the taps of all inputs, and blocks of outputs.
   int64_t padded_height, padded_width, plane, taps, blocks;
+  int64_t room; // outputs that memory is for
   // Output points in a padded plane's rows: the last columns are of no use.
   int64_t points;
   int64_t images; // filter gradient only
