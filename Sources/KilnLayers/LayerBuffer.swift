@@ -10,6 +10,7 @@ public final class LayerBuffer: Sendable {
     var waiting = 0
   }
   private let state: Mutex<State>
+  let place = LayerPlace()
   /// Whether it is part of the model's saved weights. A table that can be computed again need not be.
   public let isPersistent: Bool
 

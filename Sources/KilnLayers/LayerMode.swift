@@ -4,6 +4,7 @@ import Synchronization
 /// `train()` and `eval()` of the model find and set them all. Copies of a layer share it.
 public final class LayerMode: Sendable {
   private let training = Atomic<Bool>(true)
+  let place = LayerPlace()
 
   /// Layers start in training mode, as PyTorch's do.
   public init() {}

@@ -102,6 +102,7 @@ struct MemberWalk {
     }
     if let module = value as? any Module {
       onMember(path, module)
+      if !path.isEmpty { module.anchorObject?.place.found(at: path) }
       for member in module.members { visit(member.value, path: join(path, member.name)) }
       return
     }

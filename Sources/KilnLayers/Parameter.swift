@@ -19,6 +19,7 @@ public final class Parameter: Sendable {
     var derivation: Derivation?
   }
   private let state: Mutex<State>
+  let place = LayerPlace()
 
   /// A parameter that starts at `value`. One that is not trainable takes no part in differentiation.
   public init(_ value: Tensor, isTrainable: Bool = true) {

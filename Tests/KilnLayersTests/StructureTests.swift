@@ -24,6 +24,26 @@ private struct Classifier: Layer {
   }
 }
 
+private struct Inner: Layer {
+  let head = Dense(4, 2)
+  func callAsFunction(_ x: Tensor) -> Tensor { head(x) }
+}
+
+private struct Watched: Layer {
+  let inner = Inner()
+  func callAsFunction(_ x: Tensor) -> Tensor { observed(x) { inner(x) } }
+}
+
+private struct Outer: Layer {
+  let scale = Parameter(Tensor.ones([9]))
+  let parts = Sequential {
+    ReLU()
+    MaxPool2D(2)
+    Lambda { $0 + Tensor.zeros([5]) }
+  }
+  func callAsFunction(_ x: Tensor) -> Tensor { parts(x) }
+}
+
 @Suite("Summaries, descriptions, freezing and places of mistakes")
 struct StructureTests {
   @Test("a summary lists every layer with path, output, parameters and FLOPs")
@@ -165,6 +185,30 @@ struct StructureTests {
     #expect(place(Sequential([Residual(Dense(8, 8), shortcut: MaxPool2D(9))])(x)) == "0.shortcut")
     #expect(place(Sequential([Lambda { $0 + Tensor.zeros([5]) }])(x)) == "0")
     #expect(place(Sequential([Concatenate([Conv2D(3, 1, kernel: 1), Conv2D(4, 1, kernel: 1)])])(x)) == "0.1")
+  }
+
+  @Test("a mistake in a model of one's own outside any container is named by its path")
+  func ownModels() throws {
+    func place(_ y: Tensor) -> String? { (y.error as? TensorError)?.layer }
+    // Inside `observed` it is known at once.
+    #expect(place(Watched()(Tensor.zeros([1, 7]))) == "inner.head")
+    // Without it, as soon as an optimizer, or anything else, has looked through the model.
+    let model = Classifier()
+    let (tooLarge, wrongChannels) = (Tensor.zeros([1, 3, 40, 40]), Tensor.zeros([1, 5, 8, 8]))
+    #expect(place(model(tooLarge)) == "Dense(4, 10)")
+    let optimizer = Optimizer(SGD(learningRate: 1), for: model)
+    #expect(place(model(tooLarge)) == "head")
+    #expect(place(model(wrongChannels)) == "stem.0")
+    #expect(place(model(Tensor.zeros([3, 8, 8]))) == "stem.0")
+    // A look at a part forgets nothing, and a container around the whole knows better.
+    #expect(model.blocks[0].parameterCount > 0 && optimizer.stepCount == 0)
+    #expect(place(model.blocks[0](wrongChannels)) == "blocks.0.first")
+    #expect(place(Sequential([model])(tooLarge)) == "0.head")
+    // A layer without parameters, and a block's own operation.
+    let pooled = Outer()
+    #expect(pooled.parameterCount == 9)
+    #expect(place(pooled(Tensor.zeros([2, 2]))) == "parts.1")
+    #expect(place(pooled(Tensor.zeros([1, 3, 4, 4]))) == "parts.2")
   }
 
   @Test("sizes that cannot be are errors, not crashes")

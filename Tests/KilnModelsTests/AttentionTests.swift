@@ -6,7 +6,7 @@ struct AttentionGoldenTests {
   static let golden = Result { try Golden("attention.npz") }
   static let none: AnyModule? = nil
 
-  /// Runs `body` for every device in float32 and for the CPU in float64.
+  /// Runs `body` for every device in float32 and float64.
   func each(_ body: (Golden, DType, Device) throws -> Void) throws {
     let golden = try Self.golden.get()
     for (device, dtype) in RecurrentGoldenTests.runs { try body(golden, dtype, device) }

@@ -1,6 +1,7 @@
 """Ten steps of every optimizer, and the first 1,000 values of every schedule, in float64 by PyTorch.
 
-Lion and LAMB, which PyTorch lacks, follow the formulas of their papers, in numpy.
+The optimizers' steps are there in float32 too (`rule32.`). Lion and LAMB, which PyTorch lacks, follow the formulas of their
+papers, in numpy.
 Run: python make_optimizers.py (needs torch and numpy); writes optimizers.npz and schedules.npz beside itself.
 """
 import pathlib
@@ -44,18 +45,19 @@ cases = {
     "nadam-decay": (O.NAdam, dict(lr=0.02, betas=(0.8, 0.9), weight_decay=0.1, momentum_decay=0.01)),
     "nadam-decoupled": (O.NAdam, dict(lr=0.02, weight_decay=0.1, decoupled_weight_decay=True)),
 }
-for name, (kind, options) in cases.items():
-    w = torch.nn.Parameter(torch.tensor(start))
-    optimizer = kind([w], **options)
-    trace = []
-    for g in gradients:
-        w.grad = torch.tensor(g)
-        optimizer.step()
-        trace.append(w.detach().numpy().copy())
-    out["rule." + name] = np.stack(trace)
+for dtype, prefix in (torch.float64, "rule."), (torch.float32, "rule32."):
+    for name, (kind, options) in cases.items():
+        w = torch.nn.Parameter(torch.tensor(start, dtype=dtype))
+        optimizer = kind([w], **options)
+        trace = []
+        for g in gradients:
+            w.grad = torch.tensor(g, dtype=dtype)
+            optimizer.step()
+            trace.append(w.detach().numpy().copy())
+        out[prefix + name] = np.stack(trace)
 
 
-def lion(lr=1e-4, b1=0.9, b2=0.99, wd=0.0):
+def lion(start, gradients, lr=1e-4, b1=0.9, b2=0.99, wd=0.0):
     w, m, trace = start.copy(), np.zeros_like(start), []
     for g in gradients:
         w = w - lr * (np.sign(b1 * m + (1 - b1) * g) + wd * w)
@@ -64,7 +66,7 @@ def lion(lr=1e-4, b1=0.9, b2=0.99, wd=0.0):
     return np.stack(trace)
 
 
-def lamb(lr=1e-3, b1=0.9, b2=0.999, eps=1e-6, wd=0.0):
+def lamb(start, gradients, lr=1e-3, b1=0.9, b2=0.999, eps=1e-6, wd=0.0):
     w, m, v, trace = start.copy(), np.zeros_like(start), np.zeros_like(start), []
     for t, g in enumerate(gradients, 1):
         m = b1 * m + (1 - b1) * g
@@ -76,8 +78,10 @@ def lamb(lr=1e-3, b1=0.9, b2=0.999, eps=1e-6, wd=0.0):
     return np.stack(trace)
 
 
-out["rule.lion"], out["rule.lion-decay"] = lion(), lion(0.01, 0.8, 0.9, 0.1)
-out["rule.lamb"], out["rule.lamb-decay"] = lamb(), lamb(0.01, 0.8, 0.9, 1e-4, 0.1)
+for dtype, prefix in (np.float64, "rule."), (np.float32, "rule32."):
+    given = start.astype(dtype), gradients.astype(dtype)
+    out[prefix + "lion"], out[prefix + "lion-decay"] = lion(*given), lion(*given, 0.01, 0.8, 0.9, 0.1)
+    out[prefix + "lamb"], out[prefix + "lamb-decay"] = lamb(*given), lamb(*given, 0.01, 0.8, 0.9, 1e-4, 0.1)
 
 # Rosenbrock's function of two parameters, [2] and [1, 2].
 for name, options in {
