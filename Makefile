@@ -5,7 +5,7 @@ FLAGS := -c release -Xswiftc -enable-testing
 BIN := .build/release
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cl' | grep -v /Fixtures/)
 
-.PHONY: help setup build demo test lint format kernels-check test-oclgrind test-intel bundle bench bench-matmul bench-peers \
+.PHONY: help setup build demo test lint format kernels-check test-oclgrind test-intel test-onnx bundle bench bench-matmul bench-peers \
 	faults endurance clean
 
 help: ## list these targets
@@ -45,6 +45,10 @@ test-oclgrind: setup ## run every kernel on tiny shapes in a simulator that find
 test-intel: setup ## run the self-test and the suites on Intel's OpenCL runtime for CPUs (fetched from PyPI)
 	swift build $(FLAGS) --build-tests
 	@Tests/Scripts/intel.sh $(BIN)/kiln swift test $(FLAGS) --skip-build --no-parallel
+
+test-onnx: setup ## hold ONNX files against onnxruntime and event files against TensorBoard (fetched from PyPI)
+	swift build $(FLAGS) --build-tests
+	@Tests/Scripts/onnx-check.sh swift test $(FLAGS) --skip-build --no-parallel
 
 bundle: setup ## dist/kiln-<arch>.tar.xz: the tools and their libraries, for machines without Swift; tried in a bare root
 	@Tests/Scripts/bundle.sh

@@ -14,6 +14,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     // C: the two run-time-opened libraries, the CPU device's loops, the embedded kernel sources, the device registration.
@@ -37,8 +38,16 @@ let package = Package(
     .target(name: "KilnLayers", dependencies: ["KilnEngine"], swiftSettings: strict),
     .target(name: "KilnOptimizers", dependencies: ["KilnEngine", "KilnLayers"], swiftSettings: strict),
     .target(name: "KilnData", dependencies: ["KilnEngine", "CZlib", "CDigits", "CImages"], swiftSettings: strict),
+    // Generated code; see Protos/generate.sh.
     .target(
-      name: "KilnTraining", dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
+      name: "KilnProtobuf", dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Protos"], swiftSettings: strict),
+    .target(
+      name: "KilnTraining",
+      dependencies: ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnProtobuf"],
+      swiftSettings: strict),
+    .target(
+      name: "KilnONNX", dependencies: ["KilnEngine", "KilnLayers", "KilnData", "KilnProtobuf"],
       swiftSettings: strict),
     .target(
       name: "KilnModels",
@@ -50,6 +59,7 @@ let package = Package(
       name: "Kiln",
       dependencies: [
         "KilnEngine", "KilnDevices", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels",
+        "KilnONNX",
       ],
       swiftSettings: strict),
     .target(name: "OpCases", dependencies: ["KilnEngine", "KilnDevices"], swiftSettings: strict),
@@ -78,7 +88,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "KilnOpenCLTests", dependencies: ["KilnEngine", "KilnOpenCL"], swiftSettings: strict),
-    .testTarget(name: "KilnTrainingTests", dependencies: ["Kiln"], swiftSettings: strict),
+    .testTarget(
+      name: "KilnTrainingTests", dependencies: ["Kiln", "KilnProtobuf"], exclude: ["Golden"], swiftSettings: strict),
+    .testTarget(name: "KilnONNXTests", dependencies: ["Kiln", "KilnProtobuf"], swiftSettings: strict),
     .testTarget(
       name: "KilnLayersTests", dependencies: ["Kiln"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(

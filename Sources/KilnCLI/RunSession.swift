@@ -29,7 +29,8 @@ struct RunSession {
       folder.checkpoints, everySteps: configuration.checkpointEvery,
       minimumSeconds: configuration.checkpointEvery == nil ? 5 : 0, interrupted: { Interrupt.isRequested })
     let callbacks: [any TrainingCallback] = [
-      HistoryFile(folder.historyPath, minimumSeconds: 1), EventLog(folder.logPath), checkpointing,
+      HistoryFile(folder.historyPath, minimumSeconds: 1), EventLog(folder.logPath),
+      TensorBoardLog("\(folder.path)/tensorboard"), checkpointing,
     ]
     let state = try restored(callbacks)
 

@@ -81,15 +81,16 @@ struct PredictRun: ParsableCommand {
 }
 
 struct Export: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Writes a run's weights to one file for other programs.")
+  static let configuration = CommandConfiguration(
+    abstract: "Writes a run's weights, or with onnx the whole model, to one file for other programs.")
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
-    case safetensors, npz
+    case safetensors, npz, onnx
   }
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
   var path: String
-  @Option(name: .customLong("to"), help: "safetensors or npz")
+  @Option(name: .customLong("to"), help: "safetensors, npz or onnx")
   var format: Format
   @Option(help: "The file to write.")
   var output: String
@@ -106,7 +107,22 @@ struct Export: ParsableCommand {
       try writeSafetensors(
         tensors, metadata: ["recipe": configuration.recipe, "step": "\(checkpoint.step)"], to: output)
     case .npz: try writeNPZ(tensors, to: output)
+    case .onnx: return try writeONNX(folder, checkpoint)
     }
     print("\(tensors.count) tensors of step \(checkpoint.step) in \(output)")
+  }
+
+  /// The model that the run trained, for samples as its data set has them.
+  private func writeONNX(_ folder: RunFolder, _ checkpoint: Checkpoint) throws {
+    var configuration = try folder.configuration()
+    configuration.device = "cpu"
+    let session = try RunSession(folder, configuration)
+    try checkpoint.loadWeights(into: session.model)
+    let samples = try session.data().test.features
+    let summary = try session.model.writeONNX(
+      to: output, inputShape: Shape([1] + samples.shape.dimensions.dropFirst()), dtype: samples.dtype,
+      metadata: ["recipe": configuration.recipe, "step": "\(checkpoint.step)"])
+    let shapes = [summary.inputs, summary.outputs].map { $0.map { "\($0) [\($1.joined(separator: ", "))]" }.joined() }
+    print("model of step \(checkpoint.step) in \(output): \(shapes.joined(separator: " to "))")
   }
 }

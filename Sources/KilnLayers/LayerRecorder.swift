@@ -12,6 +12,8 @@ final class LayerRecorder: Sendable {
     var module: any Module
     var outputShape: Shape?
     var operations = 0
+    /// The numbers of the values that were made meanwhile; nil for none.
+    var values: ClosedRange<UInt64>?
   }
 
   @TaskLocal static var current: LayerRecorder?
@@ -68,7 +70,25 @@ final class LayerRecorder: Sendable {
       state.frames.removeLast()
       state.calls[index].outputShape = y.shape
       state.calls[index].operations = operations
+      if Tensor.newestValue > mark { state.calls[index].values = mark + 1...Tensor.newestValue }
     }
     return y
+  }
+}
+
+/// A call of a layer while a model ran, for those who translate its graph.
+package struct LayerCall: Sendable {
+  /// Where the layer is in the model; nil if it is not stored there.
+  package var path: String?
+  /// The numbers of the values that were made meanwhile.
+  package var values: ClosedRange<UInt64>
+}
+
+extension Module {
+  /// The result of `body` with the calls of this module's layers meanwhile, the outer before the inner.
+  package func recordingCalls<Result>(_ body: () throws -> Result) rethrows -> (result: Result, calls: [LayerCall]) {
+    let recorder = LayerRecorder(root: self)
+    let result = try LayerRecorder.$current.withValue(recorder, operation: body)
+    return (result, recorder.calls.compactMap { call in call.values.map { LayerCall(path: call.path, values: $0) } })
   }
 }

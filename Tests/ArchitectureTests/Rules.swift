@@ -10,11 +10,14 @@ enum Rules {
     "KilnLayers": ["KilnEngine"],
     "KilnOptimizers": ["KilnEngine", "KilnLayers"],
     "KilnData": ["KilnEngine", "CZlib", "CDigits", "CImages"],
-    "KilnTraining": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData"],
+    "KilnProtobuf": ["SwiftProtobuf"],
+    "KilnTraining": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnProtobuf"],
+    "KilnONNX": ["KilnEngine", "KilnLayers", "KilnData", "KilnProtobuf"],
     "KilnModels": ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining"],
     "KilnDevices": ["KilnEngine", "KilnCPU", "KilnOpenCL", "CKilnStart"],
     "Kiln": [
       "KilnEngine", "KilnDevices", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels",
+      "KilnONNX",
     ],
     "OpCases": ["KilnEngine", "KilnDevices"],
   ]
@@ -23,7 +26,12 @@ enum Rules {
   ]
 
   /// Modules that must run on any device, and so may name none.
-  static let deviceFree = ["KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels"]
+  static let deviceFree = [
+    "KilnEngine", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels", "KilnProtobuf", "KilnONNX",
+  ]
+
+  /// Code that a generator wrote and people do not read: it has its own rules.
+  static func isGenerated(_ path: String) -> Bool { path.hasSuffix(".pb.swift") }
 
   /// The modules that a file imports.
   static func imports(in text: String) -> [String] {

@@ -1,5 +1,6 @@
 import Foundation
 import Kiln
+import KilnProtobuf
 import Testing
 
 /// Runs the built `kiln`, which lies beside the test bundle.
@@ -53,7 +54,7 @@ struct RunCommandTests {
     let trained = try Self.kiln("train", "digits", "--device", "cpu", "--epochs", "3", "--output", run)
     #expect(trained.status == 0, "\(trained.errors)")
     let hash = try #require(trained.weights)
-    for name in ["run.json", "result.json", "history.csv", "log.jsonl", "checkpoints"] {
+    for name in ["run.json", "result.json", "history.csv", "log.jsonl", "checkpoints", "tensorboard"] {
       #expect(FileManager.default.fileExists(atPath: "\(run)/\(name)"), "\(name)")
     }
 
@@ -87,6 +88,11 @@ struct RunCommandTests {
       let listed = try Self.kiln("inspect", file)
       #expect(listed.output.contains("[64, 64]") && listed.output.contains("4 tensors, 4810 elements, 19240 bytes"))
     }
+    let file = folder.path + "/model.onnx"
+    let exported = try Self.kiln("export", run, "--to", "onnx", "--output", file)
+    #expect(exported.output.contains("input [batch, 8, 8] to output [batch, 10]"), "\(exported.errors)")
+    let model = try ONNXModelProto(serializedBytes: [UInt8](Data(contentsOf: URL(filePath: file))))
+    #expect(model.graph.initializer.contains { $0.name == "1.weight" && $0.dims == [64, 64] })
     let inspected = try Self.kiln("inspect", run)
     #expect(inspected.output.contains("whole; step 135"))
 

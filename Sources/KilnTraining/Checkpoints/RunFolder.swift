@@ -49,6 +49,7 @@ public struct RunResult: Sendable, Hashable, Codable {
 ///     checkpoints/   see `CheckpointStore`
 ///     history.csv    one line for each epoch
 ///     log.jsonl      what happened when
+///     tensorboard/   event files; see `TensorBoardLog`
 ///     result.json    once it is finished
 public struct RunFolder: Sendable, Hashable {
   public var path: String

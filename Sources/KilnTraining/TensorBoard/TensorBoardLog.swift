@@ -1,0 +1,58 @@
+import KilnData
+import KilnEngine
+
+/// Writes what a training does for TensorBoard: the loss of each step, and for each epoch loss, validation, learning
+/// rate, samples per second and histograms of the weights. Shown by `tensorboard --logdir FOLDER`.
+///
+/// A run that is resumed writes another file into the folder; what was written after the checkpoint that it goes on from
+/// is marked as void.
+public final class TensorBoardLog: TrainingCallback {
+  public let folder: String
+  /// Histograms of the weights after every so many epochs; 0 for none. They read all weights from the device.
+  public let histogramEpochs: Int
+  private var writer: TensorBoardWriter?
+  /// Losses that are in the file, or in an older one.
+  private var lossCount = 0
+
+  public init(_ folder: String, histogramEpochs: Int = 1) {
+    (self.folder, self.histogramEpochs) = (folder, histogramEpochs)
+  }
+
+  public func trainingBegan(_ run: TrainingRun) throws {
+    writer = try TensorBoardWriter(folder, purging: run.isResumed ? run.state.step + 1 : nil)
+    lossCount = run.state.history.stepLosses.count
+  }
+
+  public func stepEnded(_ run: TrainingRun) throws { try writeLosses(run) }
+
+  public func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws {
+    try writeLosses(run)
+    var values = [(tag: "epoch/loss", value: report.loss), ("learning_rate", report.learningRate)]
+    if let validation = report.validation {
+      values += [("epoch/validation_loss", validation.loss), ("epoch/validation_accuracy", validation.accuracy)]
+    }
+    if report.seconds > 0 { values.append(("samples_per_second", Double(run.sampleCount) / report.seconds)) }
+    try writer?.scalars(values, step: run.state.step)
+    if histogramEpochs > 0, (report.epoch + 1) % histogramEpochs == 0 {
+      // Slashes make groups: a layer's weights under its name.
+      let weights = run.trainer.model.namedParameters.map { named in
+        (tag: "weights/" + named.name, tensor: named.parameter.value.stopGradient())
+      }
+      try writer?.histograms(weights, step: run.state.step)
+    }
+  }
+
+  public func trainingEnded(_ run: TrainingRun) throws {
+    try writeLosses(run)
+    try writer?.flush()
+    writer = nil
+  }
+
+  /// Losses are read from the device some at a time, and written then.
+  private func writeLosses(_ run: TrainingRun) throws {
+    let losses = run.state.history.stepLosses
+    guard losses.count > lossCount else { return }
+    for step in lossCount..<losses.count { try writer?.scalar("loss", losses[step], step: step + 1) }
+    lossCount = losses.count
+  }
+}
