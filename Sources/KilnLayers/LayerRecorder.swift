@@ -27,6 +27,7 @@ final class LayerRecorder: Sendable {
   private struct State {
     var frames: [Frame] = []
     var calls: [Call] = []
+    var recurrences: [RecurrentCall] = []
   }
   private let state = Mutex(State())
   private let paths: [ObjectIdentifier: [(path: String, type: Any.Type)]]
@@ -40,6 +41,9 @@ final class LayerRecorder: Sendable {
   }
 
   var calls: [Call] { state.withLock { $0.calls } }
+  var recurrences: [RecurrentCall] { state.withLock { $0.recurrences } }
+
+  func note(_ call: RecurrentCall) { state.withLock { $0.recurrences.append(call) } }
 
   /// Runs `body`, the computation of `module`. A container gives the name under which it holds it.
   func record(_ module: any Module, named name: String?, _ body: () throws -> Tensor) rethrows -> Tensor {
@@ -76,19 +80,28 @@ final class LayerRecorder: Sendable {
   }
 }
 
-/// A call of a layer while a model ran, for those who translate its graph.
-package struct LayerCall: Sendable {
-  /// Where the layer is in the model; nil if it is not stored there.
-  package var path: String?
-  /// The numbers of the values that were made meanwhile.
-  package var values: ClosedRange<UInt64>
+/// What a model's layers did while it ran, for those who translate its graph.
+package struct RecordedCalls: Sendable {
+  /// A call of a layer.
+  package struct LayerCall: Sendable {
+    /// Where the layer is in the model; nil if it is not stored there.
+    package var path: String?
+    /// The numbers of the values that were made meanwhile.
+    package var values: ClosedRange<UInt64>
+  }
+  /// The outer before the inner.
+  package var layers: [LayerCall]
+  package var recurrences: [RecurrentCall]
 }
 
 extension Module {
-  /// The result of `body` with the calls of this module's layers meanwhile, the outer before the inner.
-  package func recordingCalls<Result>(_ body: () throws -> Result) rethrows -> (result: Result, calls: [LayerCall]) {
+  /// The result of `body` with the calls of this module's layers meanwhile.
+  package func recordingCalls<Result>(_ body: () throws -> Result) rethrows -> (result: Result, calls: RecordedCalls) {
     let recorder = LayerRecorder(root: self)
     let result = try LayerRecorder.$current.withValue(recorder, operation: body)
-    return (result, recorder.calls.compactMap { call in call.values.map { LayerCall(path: call.path, values: $0) } })
+    let layers = recorder.calls.compactMap { call in
+      call.values.map { RecordedCalls.LayerCall(path: call.path, values: $0) }
+    }
+    return (result, RecordedCalls(layers: layers, recurrences: recorder.recurrences))
   }
 }

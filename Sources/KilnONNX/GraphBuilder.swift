@@ -8,8 +8,9 @@ struct GraphBuilder {
   private(set) var initializers: [ONNXTensorProto] = []
   /// Before the names of nodes: the layer that they are part of.
   var scope = ""
-  /// The input whose first size is the batch.
-  let batchSource: String
+  /// The input whose first size is the batch, and one with the length of the sequence and its axis.
+  private let batchSource: String
+  private let timeSource: (input: String, axis: Int)
 
   private var made: [String: String] = [:]
   private var taken: Set<String>
@@ -20,24 +21,28 @@ struct GraphBuilder {
   }
   private var constants: [Content: String] = [:]
 
-  init(inputs: [String]) {
-    batchSource = inputs.first ?? ""
-    taken = Set(inputs)
+  init(inputs: [ONNXInput]) {
+    batchSource = inputs.first?.name ?? ""
+    let source = inputs.first { $0.timeAxis != nil }
+    timeSource = (source?.name ?? "", source?.timeAxis ?? 0)
+    taken = Set(inputs.map(\.name))
   }
 
   /// A node, or the equal one that there is; the name of its output `result` of `results`.
   mutating func add(
     _ type: String, _ inputs: [String], _ attributes: [ONNXAttributeProto] = [], results: Int = 1, result: Int = 0
   ) -> String {
-    let words = attributes.map { "\($0.name)=\($0.f),\($0.i),\($0.ints)" }.joined(separator: ";")
-    let key = "\(type)(\(inputs.joined(separator: ",")))\(words)#\(result)"
-    if let name = made[key] { return name }
+    let words = attributes.map {
+      "\($0.name)=\($0.f),\($0.i),\($0.ints),\(Array($0.s)),\($0.strings.map { Array($0) })"
+    }.joined(separator: ";")
+    let call = "\(type)(\(inputs.joined(separator: ",")))\(words)"
+    if let name = made[call + "#\(result)"] { return name }
     let name = unused(scope.isEmpty ? type : "\(scope)/\(type)")
     var node = ONNXNodeProto()
     (node.name, node.opType, node.input, node.attribute) = (name, type, inputs, attributes)
     node.output = results == 1 ? [name] : (0..<results).map { "\(name).\($0)" }
     nodes.append(node)
-    made[key] = node.output[result]
+    for (number, output) in node.output.enumerated() { made[call + "#\(number)"] = output }
     return node.output[result]
   }
 
@@ -100,12 +105,12 @@ struct GraphBuilder {
 
   // MARK: - Sizes
 
-  /// int64 [count]: sizes of which some depend on the batch.
+  /// int64 [count]: sizes of which some may be free.
   mutating func vector(_ extents: Extents) -> String {
     if let known = extents.constants { return constant(known) }
     let outer = scope
     defer { scope = outer }
-    scope = "batch"
+    scope = "sizes"
     var parts: [String] = []
     var known: [Int] = []
     for extent in extents {
@@ -115,13 +120,29 @@ struct GraphBuilder {
       }
       if !known.isEmpty { parts.append(constant(known)) }
       known = []
-      var part = add("Shape", [batchSource], [.int("start", 0), .int("end", 1)])
-      if extent.scale != 1 { part = add("Mul", [part, constant([extent.scale])]) }
-      if extent.offset != 0 { part = add("Add", [part, constant([extent.offset])]) }
-      parts.append(part)
+      parts.append(size(extent))
     }
     if !known.isEmpty { parts.append(constant(known)) }
     return parts.count == 1 ? parts[0] : add("Concat", parts, [.int("axis", 0)])
+  }
+
+  /// int64 [1]: a size that depends on the batch or the length.
+  private mutating func size(_ extent: Extent) -> String {
+    func read(_ input: String, _ axis: Int) -> String {
+      add("Shape", [input], [.int("start", axis), .int("end", axis + 1)])
+    }
+    func scaled(_ factor: Int, _ name: () -> String) -> String? {
+      if factor == 0 { return nil }
+      let name = name()
+      return factor == 1 ? name : add("Mul", [name, constant([factor])])
+    }
+    let terms = [
+      scaled(extent.both) { add("Mul", [read(batchSource, 0), read(timeSource.input, timeSource.axis)]) },
+      scaled(extent.batch) { read(batchSource, 0) },
+      scaled(extent.time) { read(timeSource.input, timeSource.axis) },
+      extent.offset == 0 ? nil : constant([extent.offset]),
+    ].compactMap(\.self)
+    return terms.dropFirst().reduce(terms[0]) { add("Add", [$0, $1]) }
   }
 
   mutating func reshape(_ name: String, to extents: Extents) -> String {
@@ -199,6 +220,18 @@ extension ONNXAttributeProto {
   static func ints(_ name: String, _ values: [Int]) -> ONNXAttributeProto {
     var attribute = ONNXAttributeProto()
     (attribute.name, attribute.type, attribute.ints) = (name, .ints, values.map { Int64($0) })
+    return attribute
+  }
+
+  static func string(_ name: String, _ value: String) -> ONNXAttributeProto {
+    var attribute = ONNXAttributeProto()
+    (attribute.name, attribute.type, attribute.s) = (name, .string, Data(value.utf8))
+    return attribute
+  }
+
+  static func strings(_ name: String, _ values: [String]) -> ONNXAttributeProto {
+    var attribute = ONNXAttributeProto()
+    (attribute.name, attribute.type, attribute.strings) = (name, .strings, values.map { Data($0.utf8) })
     return attribute
   }
 

@@ -17,13 +17,13 @@ struct GraphWriter {
 
   let trace: Trace
   var builder: GraphBuilder
-  private let inputNames: [String]
+  private let inputs: [ONNXInput]
   private var values: [(operand: Operand, form: Form)?]
   private var exactValues: [Int: String] = [:]
 
-  init(_ trace: Trace, inputNames: [String]) {
-    (self.trace, self.inputNames) = (trace, inputNames)
-    builder = GraphBuilder(inputs: inputNames)
+  init(_ trace: Trace, inputs: [ONNXInput]) {
+    (self.trace, self.inputs) = (trace, inputs)
+    builder = GraphBuilder(inputs: inputs)
     values = Array(repeating: nil, count: trace.vertices.count)
   }
 
@@ -63,10 +63,11 @@ struct GraphWriter {
   private mutating func written(_ index: Int) throws -> (Operand, Form) {
     let vertex = trace.vertices[index]
     switch vertex.role {
-    case .input(let number): return (Operand(name: inputNames[number], extents: vertex.extents), .exact)
+    case .input(let number): return (Operand(name: inputs[number].name, extents: vertex.extents), .exact)
     case .named(let name):
       return (Operand(name: try builder.parameter(name, vertex.tensor), extents: vertex.extents), .exact)
     case .literal: return (Operand(name: try builder.constant(vertex.tensor), extents: vertex.extents), .exact)
+    case .recurrent(let number): return try recurrent(trace.recurrences[number], index)
     case .computed: break
     }
     if isFolded(vertex) {

@@ -10,15 +10,17 @@ public struct ONNXInput: Sendable, Hashable {
   /// The first size is the batch.
   public var shape: Shape
   public var dtype: DType
+  /// The axis whose size is the length of a sequence, to leave that open too; inputs that have one share it.
+  public var timeAxis: Int?
 
-  public init(_ name: String = "input", shape: Shape, dtype: DType = .float32) {
-    (self.name, self.shape, self.dtype) = (name, shape, dtype)
+  public init(_ name: String = "input", shape: Shape, dtype: DType = .float32, timeAxis: Int? = nil) {
+    (self.name, self.shape, self.dtype, self.timeAxis) = (name, shape, dtype, timeAxis)
   }
 }
 
 /// What is in an ONNX file that was written.
 public struct ONNXSummary: Sendable, Hashable {
-  /// Names with sizes; "batch" is any.
+  /// Names with sizes; "batch" and "time" are any.
   public var inputs, outputs: [String: [String]]
   /// How many nodes of each operator.
   public var operators: [String: Int]
@@ -35,16 +37,17 @@ extension Layer {
   /// - Parameters:
   ///   - inputShape: with the batch as its first size. The other sizes are fixed in the file.
   ///   - freeBatch: the file takes any batch; else the one of the shape.
+  ///   - timeAxis: an axis whose size is left open too: the length of a sequence, up to that of the model's tables.
   /// - Throws: a `TensorError` where the shape does not fit the model, where the graph is another for another batch, or
   ///   for an operation that ONNX has not; `DataError` for the file.
   @discardableResult
   public func writeONNX(
-    to path: String, inputShape: Shape, dtype: DType = .float32, freeBatch: Bool = true,
+    to path: String, inputShape: Shape, dtype: DType = .float32, freeBatch: Bool = true, timeAxis: Int? = nil,
     metadata: [String: String] = [:]
   ) throws -> ONNXSummary {
     try writeONNX(
-      to: path, inputs: [ONNXInput(shape: inputShape, dtype: dtype)], outputs: ["output"], freeBatch: freeBatch,
-      metadata: metadata
+      to: path, inputs: [ONNXInput(shape: inputShape, dtype: dtype, timeAxis: timeAxis)], outputs: ["output"],
+      freeBatch: freeBatch, metadata: metadata
     ) { [self($0[0])] }
   }
 }
@@ -95,26 +98,36 @@ extension Module {
         operation: "writeONNX", rule: "the first size of '\(input.name)' is the batch, and it has no size",
         fix: "give a shape with a batch, or `freeBatch: false`")
     }
+    for input in inputs {
+      guard let axis = input.timeAxis else { continue }
+      guard freeBatch, axis > 0, axis < input.shape.rank else {
+        throw TensorError(
+          operation: "writeONNX",
+          rule: "timeAxis must be an axis of '\(input.name)' behind the batch, which is free too, got \(axis) for "
+            + "\(input.shape)", fix: "use 1 for [batch, time, ...]")
+      }
+    }
     // What waits to be drawn or updated is computed now: a trace ends at values in memory.
     let held = parameters.map(\.value) + namedBuffers.map(\.buffer.value)
     for tensor in held { if let error = tensor.error { throw error } }
     try evaluate(held)
 
-    let trace = try Trace(
+    let trace = try Trace.make(
       self, inputs: inputs, freeBatch: freeBatch, device: held.first?.device ?? .default, body: body)
     guard trace.outputs.count == outputs.count else {
       throw TensorError(
         operation: "writeONNX", rule: "the model gave \(trace.outputs.count) tensors for the outputs \(outputs)",
         fix: "name each output once")
     }
-    var writer = GraphWriter(trace, inputNames: inputs.map(\.name))
+    var writer = GraphWriter(trace, inputs: inputs)
     let results = try writer.write()
     var graph = ONNXGraphProto()
     graph.name = "\(type(of: self))"
     (graph.node, graph.initializer) = writer.builder.finish(results: results, outputs: outputs)
     graph.input = inputs.map { input in
       var extents = Extents(input.shape)
-      if freeBatch { extents[0] = Extent(scale: 1, offset: 0) }
+      if freeBatch { extents[0] = Extent(batch: 1) }
+      if let axis = input.timeAxis { extents[axis] = Extent(time: 1) }
       return valueInfo(input.name, input.dtype, extents)
     }
     graph.output = zip(outputs, trace.outputs).map { name, index in

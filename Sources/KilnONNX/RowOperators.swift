@@ -23,7 +23,7 @@ extension GraphWriter {
       let sizes = extents(input)
       let kept = sizes.indices.filter { !axes.contains($0) }
       guard let count = axes.map({ sizes[$0] }).constants?.reduce(1, *) else {
-        throw unsupported("the position of an extreme over the batch and another axis")
+        throw unsupported("the position of an extreme over a free size and another axis")
       }
       let turned = builder.add("Transpose", [x], [.ints("perm", kept + axes)])
       let rows = builder.reshape(turned, to: kept.map { sizes[$0] } + [Extent(count)])

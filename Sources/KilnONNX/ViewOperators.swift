@@ -30,14 +30,14 @@ extension GraphWriter {
       let count = target[axis]
       if start == Extent(0), step == 1, count == source[axis] { continue }
       axes.append(axis)
-      // -1 is the last one. An end past either side is that side, and needs no number that depends on the batch.
+      // -1 is the last one. An end past either side is that side, and needs no computed number.
       starts.append(step < 0 && start == source[axis] - Extent(1) ? Extent(-1) : start)
       let end = start + count * step
       if step > 0 {
         ends.append(end == source[axis] ? Extent(Int(Int64.max)) : end)
       } else {
         // A whole axis backwards ends before its first element, for which only a number far below stands.
-        let isWhole = (end.constant ?? 0) < 0 && end.scale == 0
+        let isWhole = end.constant.map { $0 < 0 } ?? false
         ends.append(isWhole ? Extent(Int(Int64.min)) : end)
       }
     }

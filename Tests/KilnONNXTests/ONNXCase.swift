@@ -22,20 +22,25 @@ struct ONNXCase: Sendable, CustomStringConvertible {
   }
 
   /// A layer with one input, whose batch is 1 in `shape`.
-  init(_ name: String, _ layer: any Layer, _ shape: Shape, dtype: DType = .float32, words: Int = 1) {
-    self.init(name, layer, inputs: [ONNXInput(shape: shape, dtype: dtype)], words: words) { [layer($0[0])] }
+  init(
+    _ name: String, _ layer: any Layer, _ shape: Shape, dtype: DType = .float32, words: Int = 1, timeAxis: Int? = nil
+  ) {
+    self.init(
+      name, layer, inputs: [ONNXInput(shape: shape, dtype: dtype, timeAxis: timeAxis)], words: words
+    ) { [layer($0[0])] }
   }
 
   func write(to path: String) throws -> ONNXSummary {
     try module.writeONNX(to: path, inputs: inputs, outputs: ["output"], metadata: ["case": name], body)
   }
 
-  /// Random inputs of a batch.
-  func samples(batch: Int) throws -> [Tensor] {
+  /// Random inputs of a batch; where the length is free, of sequences that are so much longer than the case's.
+  func samples(batch: Int, longer: Int) throws -> [Tensor] {
     let generator = RandomGenerator(seed: UInt64(batch))
     let tensors = inputs.map { input -> Tensor in
       var shape = input.shape
       shape[0] = batch
+      if let axis = input.timeAxis { shape[axis] += longer }
       switch input.dtype {
       case .float32, .float64: return .randomNormal(shape, dtype: input.dtype, generator: generator, on: .cpu)
       case .bool:

@@ -27,7 +27,7 @@ extension ONNXCase {
     ONNXCase(
       "lstm-tagger",
       LSTMTagger(words: 20, features: 6, hidden: 5, layers: 2, classes: 4, generator: generator, on: .cpu),
-      [1, 7], dtype: .int64, words: 20),
+      [1, 7], dtype: .int64, words: 20, timeAxis: 1),
     ONNXCase(
       "lstm-classifier",
       LSTMTagger(words: 20, features: 6, hidden: 5, classes: 4, isPerToken: false, generator: generator, on: .cpu),
@@ -36,13 +36,14 @@ extension ONNXCase {
       "gpt2",
       GPT2(
         GPT2.Configuration(words: 30, positions: 16, features: 24, layers: 2, heads: 3), generator: generator, on: .cpu),
-      [1, 9], dtype: .int64, words: 30),
+      [1, 9], dtype: .int64, words: 30, timeAxis: 1),
     ONNXCase("bert", bert, [1, 9], dtype: .int64, words: 30),
     ONNXCase(
       "bert-masked", bert,
       inputs: [
-        ONNXInput("tokens", shape: [1, 9], dtype: .int64), ONNXInput("mask", shape: [1, 9], dtype: .bool),
-        ONNXInput("types", shape: [1, 9], dtype: .int64),
+        ONNXInput("tokens", shape: [1, 9], dtype: .int64, timeAxis: 1),
+        ONNXInput("mask", shape: [1, 9], dtype: .bool, timeAxis: 1),
+        ONNXInput("types", shape: [1, 9], dtype: .int64, timeAxis: 1),
       ], words: 2
     ) { [bert($0[0], keyMask: $0[1], tokenTypes: $0[2])] },
   ]
@@ -53,7 +54,7 @@ extension ONNXCase {
     on: .cpu)
 
   static let dense: [ONNXCase] = [
-    ONNXCase("dense-3d", Dense(5, 4, activation: .tanh, generator: generator, on: .cpu), [1, 3, 5]),
+    ONNXCase("dense-3d", Dense(5, 4, activation: .tanh, generator: generator, on: .cpu), [1, 3, 5], timeAxis: 1),
     ONNXCase(
       "activations",
       Concatenate {
@@ -132,15 +133,37 @@ extension ONNXCase {
 
   static let sequences: [ONNXCase] = [
     ONNXCase("rnn", SimpleRNN(4, 5, generator: generator, on: .cpu), [1, 6, 4]),
-    ONNXCase("lstm", LSTM(4, 5, layers: 2, dropout: 0.3, generator: generator, on: .cpu), [1, 6, 4]),
-    ONNXCase("gru", GRU(4, 5, bidirectional: true, returnSequences: false, generator: generator, on: .cpu), [1, 6, 4]),
+    ONNXCase(
+      "rnn-relu", SimpleRNN(4, 5, bidirectional: true, activation: .relu, bias: false, generator: generator, on: .cpu),
+      [1, 6, 4]),
+    ONNXCase("lstm", LSTM(4, 5, layers: 2, dropout: 0.3, generator: generator, on: .cpu), [1, 6, 4], timeAxis: 1),
+    // With a state of its own it is written step by step.
+    ONNXCase(
+      "lstm-state", stateLSTM,
+      inputs: [
+        ONNXInput("x", shape: [1, 6, 4]), ONNXInput("h", shape: [1, 1, 5]), ONNXInput("c", shape: [1, 1, 5]),
+      ]
+    ) { inputs in
+      let state = LSTM.State(h: inputs[1].permuted([1, 0, 2]), c: inputs[2].permuted([1, 0, 2]))
+      let (output, final) = stateLSTM(inputs[0], state: state)
+      return [concatenate([output, final.c.permuted([1, 0, 2])], axis: 1)]
+    },
+    ONNXCase("lstm-time-first", timeFirstLSTM, inputs: [ONNXInput(shape: [1, 6, 4])]) {
+      [timeFirstLSTM($0[0].permuted([1, 0, 2])).permuted([1, 0, 2])]
+    },
+    ONNXCase(
+      "gru", GRU(4, 5, bidirectional: true, returnSequences: false, generator: generator, on: .cpu), [1, 6, 4],
+      timeAxis: 1),
     ONNXCase(
       "lstm-lengths", lengthLSTM,
-      inputs: [ONNXInput("x", shape: [1, 6, 4]), ONNXInput("lengths", shape: [1], dtype: .int64)], words: 6
+      inputs: [ONNXInput("x", shape: [1, 6, 4], timeAxis: 1), ONNXInput("lengths", shape: [1], dtype: .int64)], words: 6
     ) { [lengthLSTM($0[0], state: nil, lengths: $0[1]).output] },
     ONNXCase(
-      "embedding", Embedding(12, 5, paddingIndex: 0, generator: generator, on: .cpu), [1, 4], dtype: .int32, words: 12),
+      "embedding", Embedding(12, 5, paddingIndex: 0, generator: generator, on: .cpu), [1, 4], dtype: .int32, words: 12,
+      timeAxis: 1),
   ]
+  private static let stateLSTM = LSTM(4, 5, generator: RandomGenerator(seed: 8), on: .cpu)
+  private static let timeFirstLSTM = LSTM(4, 5, timeFirst: true, generator: RandomGenerator(seed: 8), on: .cpu)
   private static let lengthLSTM = LSTM(4, 5, bidirectional: true, generator: RandomGenerator(seed: 9), on: .cpu)
 
   static let attention: [ONNXCase] = [
@@ -153,12 +176,13 @@ extension ONNXCase {
           2, 16, heads: 4, feedForward: 32, activation: .gelu, normFirst: true, finalNorm: true, generator: generator,
           on: .cpu)
         Dense(16, 20, generator: generator, on: .cpu)
-      }, [1, 8], dtype: .int64, words: 20),
+      }, [1, 8], dtype: .int64, words: 20, timeAxis: 1),
     ONNXCase(
-      "decoder", decoder, inputs: [ONNXInput("x", shape: [1, 6, 16]), ONNXInput("memory", shape: [1, 4, 16])]
+      "decoder", decoder,
+      inputs: [ONNXInput("x", shape: [1, 6, 16], timeAxis: 1), ONNXInput("memory", shape: [1, 4, 16])]
     ) { [decoder($0[0], memory: $0[1])] },
     ONNXCase(
-      "rotary", rotary, inputs: [ONNXInput(shape: [1, 6, 16])]
+      "rotary", rotary, inputs: [ONNXInput(shape: [1, 6, 16], timeAxis: 1)]
     ) { [rotary($0[0], mask: nil, isCausal: true)] },
   ]
   private static let decoder = TransformerDecoder(

@@ -67,16 +67,43 @@ struct ONNXFileTests {
     #expect(file.graph.initializer.contains { $0.name == "transformer.wte.weight" })
   }
 
-  @Test("a size is a line through its values at three batches, or none")
+  @Test("a size follows from the batch and the length, or it is none")
   func extents() {
-    #expect(Extent([7, 7, 7], batches: [2, 3, 5]) == Extent(7))
-    #expect(Extent([9, 13, 21], batches: [2, 3, 5]) == Extent(scale: 4, offset: 1))
-    #expect(Extent([4, 9, 25], batches: [2, 3, 5]) == nil)
-    #expect(Extent([1, 2, 3], batches: [2, 4, 6]) == nil)
-    #expect("\(Extent(scale: 4, offset: -1))" == "4*batch-1")
-    let sizes: Extents = [Extent(scale: 1, offset: 0), Extent(1), Extent(3)]
+    let batches = [2, 3, 5].map { Probe(batch: $0, time: 1) }
+    #expect(Extent([7, 7, 7], probes: batches) == Extent(7))
+    #expect(Extent([9, 13, 21], probes: batches) == Extent(batch: 4, offset: 1))
+    #expect(Extent([4, 9, 25], probes: batches) == nil)
+    #expect(Extent([1, 2, 3], probes: [2, 4, 6].map { Probe(batch: $0, time: 1) }) == nil)
+    let pairs = [(2, 7), (3, 7), (2, 11), (3, 11), (5, 13)].map { Probe(batch: $0.0, time: $0.1) }
+    for wanted in [
+      Extent(3), Extent(batch: 1), Extent(time: 1), Extent(both: 4), Extent(batch: 2, time: -3, both: 5, offset: 6),
+    ] { #expect(Extent(pairs.map { wanted.value($0) }, probes: pairs) == wanted) }
+    #expect(Extent(pairs.map { $0.time * $0.time }, probes: pairs) == nil)
+    #expect(Extent(pairs.map { $0.time * $0.batch * $0.batch }, probes: pairs) == nil)
+    #expect("\(Extent(batch: 4, offset: -1))" == "4*batch-1")
+    #expect("\(Extent(time: 1, both: 1))" == "batch*time+time")
+    #expect(Extent.product(Extent(batch: 2, offset: 1), Extent(time: 3)) == Extent(time: 3, both: 6))
+    #expect(Extent.product(Extent(batch: 1), Extent(batch: 1)) == nil)
+    let sizes: Extents = [Extent(batch: 1), Extent(1), Extent(3)]
     #expect(Extents.broadcast(sizes, [Extent(5), Extent(1)]) == [sizes[0], Extent(5), Extent(3)])
     #expect(Extents.broadcast(sizes, [Extent(2), Extent(1), Extent(1)]) == nil)
+    #expect(sizes.product == Extent(batch: 3))
+  }
+
+  @Test("a recurrent layer is one node, whose length may be free")
+  func recurrent() throws {
+    let model = LSTMTagger(
+      words: 20, features: 6, hidden: 5, layers: 2, classes: 4, generator: RandomGenerator(seed: 1), on: .cpu)
+    let folder = try TemporaryFolder()
+    let summary = try model.writeONNX(
+      to: folder.path + "/a.onnx", inputShape: [1, 7], dtype: .int64, timeAxis: 1)
+    #expect(summary.operators["LSTM"] == 2)
+    #expect(summary.inputs == ["input": ["batch", "time"]])
+    #expect(summary.outputs == ["output": ["batch", "time", "4"]])
+    let graph = try Self.read(folder.path + "/a.onnx").graph
+    for (name, tensor) in model.stateDict {
+      #expect(graph.initializer.contains { $0.name == name && $0.dims.map(Int.init) == tensor.shape.dimensions })
+    }
   }
 
   @Test(
@@ -88,8 +115,9 @@ struct ONNXFileTests {
     let path = "\(folder)/\(one.name).onnx"
     let summary = try one.write(to: path)
     let graph = try Self.read(path).graph
-    var known = Set(graph.input.map(\.name) + graph.initializer.map(\.name))
-    #expect(known.count == graph.input.count + graph.initializer.count)
+    // "" is an input that is left out.
+    var known = Set([""] + graph.input.map(\.name) + graph.initializer.map(\.name))
+    #expect(known.count == 1 + graph.input.count + graph.initializer.count)
     for node in graph.node {
       #expect(node.input.allSatisfy(known.contains), "\(node.name) reads \(node.input)")
       #expect(known.isDisjoint(with: node.output), "\(node.name)")
@@ -97,11 +125,13 @@ struct ONNXFileTests {
     }
     #expect(graph.output.allSatisfy { known.contains($0.name) })
     #expect(Set(graph.node.map(\.name)).count == graph.node.count)
-    for (batch, sizes) in [(2, 2), (5, 5)] {
-      let samples = try one.samples(batch: batch)
+    for (batch, longer) in [(2, 0), (5, 3)] {
+      let samples = try one.samples(batch: batch, longer: longer)
       let output = try one.output(samples)
       let described = try #require(summary.outputs["output"])
-      #expect(described.map { $0 == "batch" ? sizes : Int($0) ?? -1 } == output.shape.dimensions)
+      let length = one.inputs.compactMap { input in input.timeAxis.map { input.shape[$0] + longer } }.first
+      let free = ["batch": batch, "time": length ?? -1]
+      #expect(described.map { free[$0] ?? Int($0) ?? -1 } == output.shape.dimensions)
       var arrays = ["output": output]
       for (input, sample) in zip(one.inputs, samples) { arrays[input.name] = sample }
       try writeNPZ(arrays, to: "\(folder)/\(one.name).\(batch).npz")
@@ -166,6 +196,15 @@ struct ONNXRefusalTests {
     let model = digitsMLP(generator: RandomGenerator(seed: 1), on: .cpu)
     #expect(Self.refusal(model, [1, 9, 9]) != "was written")
     #expect(Self.refusal(model, []).contains("batch"))
+    for axis in [0, 3, -1] {
+      #expect(throws: TensorError.self) {
+        try model.writeONNX(to: "/tmp/never.onnx", inputShape: [1, 8, 8], timeAxis: axis)
+      }
+    }
+    // A mean over the length is a number that the file could not hold.
+    #expect(throws: TensorError.self) {
+      try GlobalAveragePool1D().writeONNX(to: "/tmp/never.onnx", inputShape: [1, 4, 8], timeAxis: 2)
+    }
     #expect(Self.refusal(model, [1, 8, 8], to: "/nowhere/a.onnx").contains("/nowhere/a.onnx"))
     #expect(throws: TensorError.self) {
       try model.writeONNX(to: "/tmp/never.onnx", inputs: [ONNXInput("x", shape: [1, 8, 8])], outputs: ["x"]) {

@@ -10,6 +10,8 @@ protocol Recurrence: Sendable {
   var stateCount: Int { get }
   /// Whether the bias of the recurrent product is added to that product alone; otherwise it joins the input's.
   var keepsRecurrentBias: Bool { get }
+  /// What it is to those who translate graphs.
+  var called: RecurrentCall.Kind { get }
 
   /// The next states from `projected` = x W_ih^T + b and `product` = h W_hh^T, with what the way back needs.
   func step(projected: Tensor, product: Tensor, state: [Tensor]) -> RecurrentStep

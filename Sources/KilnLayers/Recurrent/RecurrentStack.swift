@@ -58,14 +58,16 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
   var members: [(name: String, value: Any)] { weights.flatMap(\.members) + [("mode", dropout.mode)] }
 
   /// x [batch, time, inputs] (or time first), each state [layers * directions, batch, hidden], lengths [batch].
-  func callAsFunction(_ x: Tensor, state: [Tensor]?, lengths: Tensor?) -> (output: Tensor, state: [Tensor]) {
-    if let bad = refusal(x, state ?? [], lengths) { return (bad, .init(repeating: bad, count: kind.stateCount)) }
+  func callAsFunction(
+    _ x: Tensor, state: [Tensor]?, lengths given: Tensor?
+  ) -> (output: Tensor, state: [Tensor]) {
+    if let bad = refusal(x, state ?? [], given) { return (bad, .init(repeating: bad, count: kind.stateCount)) }
     // Time first inside, so that a moment is a block of memory.
     var sequence = options.timeFirst ? x : x.permuted([1, 0, 2])
     let (time, batch) = (sequence.shape[0], sequence.shape[1])
     let hidden = weights[0].weightHH.shape[1]
     let zeros = Tensor.zeros([batch, hidden], dtype: x.dtype, on: x.device)
-    let lengths = lengths.map { $0.expanded(axis: 1) }
+    let lengths = given.map { $0.expanded(axis: 1) }
     let isInside = lengths.map { lengths in
       Tensor.arange(to: Double(time), dtype: .int64, on: x.device).reshaped(to: [time, 1, 1]) .< lengths
     }
@@ -93,6 +95,7 @@ struct RecurrentStack<Kind: Recurrence>: Sendable {
     } else {
       result = concatenate(Array(final[0].suffix(options.directions)), axis: 1)
     }
+    if state == nil { note(x, lengths: given, output: result) }
     return (result, final.map { stack($0) })
   }
 
