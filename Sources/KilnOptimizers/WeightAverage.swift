@@ -69,6 +69,42 @@ public final class WeightAverage: Sendable {
     return state.averages.map { $0 / share }
   }
 
+  /// What continues the averaging bit for bit: the averages as they are, uncorrected, and the number of updates.
+  public func saved() throws -> (averages: [String: Tensor], updates: Int) {
+    try state.withLock { state in
+      try evaluate(state.averages)
+      let averages = state.averages.map { $0.parameterLeaf(isWatched: false) }
+      return (
+        Dictionary(zip(parameters, averages).map { ($0.name, $1) }, uniquingKeysWith: { first, _ in first }),
+        state.updates
+      )
+    }
+  }
+
+  /// Takes up what `saved` gave. Throws, and changes nothing, when a parameter's average is missing or has another shape.
+  public func restore(averages: [String: Tensor], updates: Int) throws {
+    let new = try parameters.map { named -> Tensor in
+      guard let average = averages[named.name], average.shape == named.parameter.shape else {
+        throw TensorError(
+          operation: "WeightAverage.restore",
+          rule: "'\(named.name)' must have shape \(named.parameter.shape), got "
+            + (averages[named.name].map { "\($0.shape)" } ?? "nothing"), fix: "restore the averages of the same model")
+      }
+      // Memory of its own: it is updated in place.
+      let copy = average.stopGradient().to(named.parameter.value.device) + 0
+      try evaluate(copy)
+      return copy
+    }
+    try state.withLock { state in
+      guard state.own == nil else {
+        throw TensorError(
+          operation: "WeightAverage.restore", rule: "the averages must not be swapped in",
+          fix: "call `swapOut()` first")
+      }
+      (state.averages, state.updates) = (new, updates)
+    }
+  }
+
   /// Puts the averages into the model, until `swapOut()`. A second call changes nothing.
   public func swapIn() throws {
     try state.withLock { state in

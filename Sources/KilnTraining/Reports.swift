@@ -1,9 +1,11 @@
+import KilnEngine
+
 /// Where training stands within an epoch.
 public struct TrainingProgress: Sendable, Hashable {
   /// From 0.
   public var epoch: Int
   public var epochs: Int
-  /// Samples seen in this epoch, of `sampleCount`.
+  /// Samples seen in this epoch, of `sampleCount`; that is 0 for a stream, whose length is not known.
   public var samples: Int
   public var sampleCount: Int
   /// The latest batch's loss.
@@ -20,32 +22,65 @@ public struct EpochReport: Sendable, Hashable, Codable {
   /// The mean over all samples of the loss that each had when its batch came.
   public var loss: Double
   public var seconds: Double
-  /// The optimizer's learning rate after the epoch.
+  /// The coming step's learning rate: the optimizer's, after its schedule.
   public var learningRate = 0.0
-  /// Loss and accuracy over the validation data, if there are any.
+  /// The trainer's metrics over the batches as they came, by name; empty unless they were asked for.
+  public var metrics: [String: Double] = [:]
+  /// Loss and metrics over the validation data, if there are any.
   public var validation: Evaluation?
 
-  /// The number that a name stands for: "loss", "validation loss" or "validation accuracy"; `nil` for one that is not
-  /// there.
+  /// The number that is monitored; `nil` where it is not there.
   public func value(_ monitored: MonitoredValue) -> Double? {
-    switch monitored {
-    case .loss: loss
-    case .validationLoss: validation?.loss
-    case .validationAccuracy: validation?.accuracy
+    switch (monitored.name, monitored.isOfValidation) {
+    case ("loss", false): loss
+    case ("loss", true): validation?.loss
+    case (let name, false): metrics[name]
+    case (let name, true): validation?.metrics[name]
     }
   }
 }
 
-/// What early stopping and the choice of the best checkpoint go by.
-public enum MonitoredValue: String, Sendable, Hashable, Codable, CaseIterable {
-  case loss
-  case validationLoss
-  case validationAccuracy
+/// What early stopping, the choice of the best checkpoint and a plateau go by: a loss or a metric.
+public struct MonitoredValue: Sendable, Hashable, Codable {
+  /// "loss", or a metric's name.
+  public let name: String
+  public let isOfValidation: Bool
+  /// Whether more is better.
+  public let isMaximized: Bool
 
-  /// Accuracies are the better the greater, losses the smaller. NaN is worse than all.
+  public static let loss = MonitoredValue(name: "loss", isOfValidation: false, isMaximized: false)
+  public static let validationLoss = MonitoredValue(name: "loss", isOfValidation: true, isMaximized: false)
+  public static let validationAccuracy = MonitoredValue(name: "accuracy", isOfValidation: true, isMaximized: true)
+
+  private init(name: String, isOfValidation: Bool, isMaximized: Bool) {
+    (self.name, self.isOfValidation, self.isMaximized) = (name, isOfValidation, isMaximized)
+  }
+
+  /// A metric over the validation data, or, with `ofValidation: false`, over the training's.
+  public init(_ metric: TrainingMetric, ofValidation: Bool = true) {
+    self.init(name: metric.name, isOfValidation: ofValidation, isMaximized: metric.isMaximized)
+  }
+
+  /// Throws where a training has nothing of the kind.
+  func check(_ run: TrainingRun, _ operation: String) throws {
+    let measured = run.trainer.metrics.map(\.name)
+    let isThere = name == "loss" || measured.contains(name) && (isOfValidation || run.trainer.measuresTraining)
+    guard isThere, run.hasValidation || !isOfValidation else {
+      throw TensorError(
+        operation: operation,
+        rule: isThere
+          ? "\(title) needs validation data, got none" : "\(title) is not measured: the metrics are \(measured)",
+        fix: isThere ? "give `fit` validation data, or monitor .loss" : "add it to the trainer's metrics")
+    }
+  }
+
+  /// "validation loss", "accuracy".
+  public var title: String { (isOfValidation ? "validation " : "") + name }
+
+  /// Whether one value beats another. NaN is worse than all.
   public func isBetter(_ value: Double, than other: Double) -> Bool {
     if other.isNaN { return !value.isNaN }
-    return self == .validationAccuracy ? value > other : value < other
+    return isMaximized ? value > other : value < other
   }
 }
 
@@ -54,14 +89,19 @@ public struct TrainingHistory: Sendable, Hashable, Codable {
   /// Every finished epoch.
   public var epochs: [EpochReport] = []
   public var epochLosses: [Double] { epochs.map(\.loss) }
-  /// One value for each update.
+  /// One value for each batch: for each update, unless gradients are accumulated.
   public var stepLosses: [Double] = []
   public var seconds = 0.0
   public init() {}
 }
 
-/// The mean loss and the share of right answers over a data set.
+/// The mean loss and the metrics over a data set.
 public struct Evaluation: Sendable, Hashable, Codable {
   public var loss: Double
-  public var accuracy: Double
+  /// By name.
+  public var metrics: [String: Double]
+  /// The share of right answers; NaN where that is none of the metrics.
+  public var accuracy: Double { metrics["accuracy"] ?? .nan }
+
+  public init(loss: Double, metrics: [String: Double]) { (self.loss, self.metrics) = (loss, metrics) }
 }

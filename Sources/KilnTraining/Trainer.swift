@@ -2,104 +2,210 @@ import KilnData
 import KilnEngine
 import KilnLayers
 import KilnOptimizers
+import Synchronization
 
-/// Fits a model to a data set: batches, loss, gradients and updates.
+/// Fits a model to data: batches, loss, gradients, updates and metrics.
 ///
-///     let trainer = Trainer(model, optimizer: Adam(learningRate: 0.001)) {
-///       softmaxCrossEntropy(logits: $0, labels: $1)
-///     }
+///     let trainer = try Trainer(model, optimizer: "adam", loss: "softmax_cross_entropy", metrics: ["accuracy"])
 ///     try trainer.fit(training, epochs: 5, batchSize: 32, seed: 1)
 ///     let result = try trainer.evaluate(test)
 public final class Trainer: Sendable {
-  /// (the model's result, the labels) to a scalar.
-  public typealias Loss = @Sendable (_ predictions: Tensor, _ labels: Tensor) -> Tensor
-
   public let model: any Layer
   public let optimizer: Optimizer
   public let loss: Loss
+  public let metrics: [TrainingMetric]
+  public let options: TrainerOptions
+  private let classWeights: Tensor?
 
+  /// What is under way between two updates, and what follows them.
+  private struct Progress: ~Copyable {
+    var accumulator = GradientAccumulator()
+    var batches = 0
+    var average: WeightAverage?
+  }
+  private let progress = Mutex(Progress())
+
+  /// - Parameter metrics: by default the accuracy over validation and test data, where the loss is one of classes.
   public init(
-    _ model: any Layer, optimizer rule: any UpdateRule,
-    loss: @escaping Loss = { softmaxCrossEntropy(logits: $0, labels: $1) }
+    _ model: any Layer, optimizer rule: any UpdateRule, loss: Loss = .softmaxCrossEntropy(),
+    metrics: [TrainingMetric]? = nil, options: TrainerOptions = TrainerOptions()
   ) {
-    self.model = model
-    self.loss = loss
-    optimizer = Optimizer(rule, for: model)
+    (self.model, self.loss, self.options) = (model, loss, options)
+    self.metrics = metrics ?? (loss.predictions == .values ? [] : [.accuracy])
+    measuresTraining = metrics != nil && options.measuresTraining
+    optimizer = Optimizer(rule, for: model, schedule: options.schedule)
+    let device = model.namedParameters.first?.parameter.value.device ?? .default
+    classWeights = options.classWeights.map { Tensor($0.map { Float($0) }, on: device) }
   }
 
-  /// One update with one batch. The result is the loss before it, evaluated but not read: reading waits for the device.
-  @discardableResult
-  public func step(_ features: Tensor, _ labels: Tensor) throws -> Tensor {
-    let value = loss(model(features), labels)
-    let gradients = try gradient(of: value, withRespectTo: optimizer.values)
-    // Without its history, or the whole step's graph would live as long as the loss does.
-    let result = value.stopGradient()
-    try optimizer.step(gradients: gradients, evaluating: [result])
-    return result
+  /// With a loss that is a function of predictions and labels.
+  public convenience init(
+    _ model: any Layer, optimizer rule: any UpdateRule, metrics: [TrainingMetric]? = nil,
+    options: TrainerOptions = TrainerOptions(),
+    loss: @escaping @Sendable (_ predictions: Tensor, _ labels: Tensor) -> Tensor
+  ) {
+    let own = Loss("own") { predictions, labels, weights in
+      let value = loss(predictions, labels)
+      guard weights != nil else { return value }
+      return .layerFailure(
+        "Trainer", rule: "a loss of two arguments cannot use weights", operands: [("weights", weights ?? value)],
+        fix: "write it as Loss(\"name\") { predictions, labels, weights in ... }", dtype: value.dtype)
+    }
+    self.init(model, optimizer: rule, loss: own, metrics: metrics, options: options)
   }
 
-  /// Trains for some epochs, each in an order of samples that (seed, epoch) decides. Same seed, same weights.
+  /// On a device, where the model is moved to. Throws what that reports.
+  public convenience init(
+    _ model: any Layer, optimizer rule: any UpdateRule, loss: Loss = .softmaxCrossEntropy(),
+    metrics: [TrainingMetric]? = nil, options: TrainerOptions = TrainerOptions(), device: Device
+  ) throws {
+    try model.move(to: device)
+    self.init(model, optimizer: rule, loss: loss, metrics: metrics, options: options)
+  }
+
+  /// By names: "adam", "sparse_categorical_crossentropy", "accuracy"; see `UpdateRules.named`, `Loss.named` and
+  /// `TrainingMetric.named`. Keras' `compile`. Throws a `TensorError` with near matches for a name that is not known, and
+  /// one where the loss does not fit the model's last activation.
+  public convenience init(
+    _ model: any Layer, optimizer: String, loss: String, metrics: [String] = [], learningRate: Double? = nil,
+    options: TrainerOptions = TrainerOptions(), device: Device? = nil
+  ) throws {
+    let rule = try UpdateRules.named(optimizer, learningRate: learningRate)
+    let (loss, metrics) = (try Loss.named(loss), try metrics.map { try TrainingMetric.named($0) })
+    if let device { try model.move(to: device) }
+    self.init(model, optimizer: rule, loss: loss, metrics: metrics, options: options)
+    try check()
+  }
+
+  /// Where the model is.
+  public var device: Device { model.namedParameters.first?.parameter.value.device ?? .default }
+
+  /// The average of the weights, if there is to be one; made with the first update.
+  public var average: WeightAverage? { progress.withLock { $0.average } }
+
+  /// Whether metrics are computed in training too.
+  let measuresTraining: Bool
+
+  /// Throws where model, loss and options do not belong together.
+  func check() throws {
+    if let fault = options.fault() ?? ModelEnding.mismatch(model, loss) {
+      throw TensorError(operation: "Trainer", rule: fault.rule, fix: fault.fix)
+    }
+  }
+
+  /// One batch: an update, or with accumulation a part of one. The result is the loss before it, evaluated but not read:
+  /// reading waits for the device.
   ///
-  /// - Parameters:
-  ///   - validation: evaluated after every epoch.
-  ///   - state: where `restore` says that the training stood; the epochs before it are not run again.
-  ///   - onProgress: hears of every few steps, `onEpoch` of every epoch; both are called on the calling thread.
-  /// - Throws: the tensors' or the device's errors, the callbacks', and a `TensorError` with the step if the loss is not
-  ///   finite; it is found when losses are read, at the latest 50 steps on or before a checkpoint is written.
+  /// For the same batches it gives the weights that `fit` gives; call `finishUpdate` after an epoch's last batch if
+  /// gradients are accumulated. `weights` [batch] say how much each sample counts.
   @discardableResult
-  public func fit(
-    _ dataset: ArrayDataset, epochs: Int, batchSize: Int, seed: UInt64 = 0, lastBatch: LastBatch = .keep,
-    validation: ArrayDataset? = nil, callbacks: [any TrainingCallback] = [], from state: TrainingState? = nil,
-    onProgress: ((TrainingProgress) -> Void)? = nil, onEpoch: ((EpochReport) -> Void)? = nil
-  ) throws -> TrainingHistory {
-    guard epochs >= 0 else {
-      throw TensorError(operation: "Trainer.fit", rule: "epochs must not be negative, got \(epochs)", fix: "use 5, say")
+  public func step(_ features: Tensor, _ labels: Tensor, weights: Tensor? = nil) throws -> Tensor {
+    let batch = TrainingBatch(
+      inputs: [features, labels] + (weights.map { [$0] } ?? []), count: features.shape.dimensions.first ?? 1,
+      isWeighted: weights != nil)
+    return try step(batch, isLast: false, measures: false).outputs[0]
+  }
+
+  /// An update by the gradients that were accumulated, if there are any.
+  public func finishUpdate() throws {
+    try progress.withLock { progress in
+      if progress.batches > 0 { try take(&progress) }
     }
-    let run = try TrainingRun(
-      trainer: self, epochs: epochs, batchSize: batchSize, seed: seed, sampleCount: dataset.count, from: state,
-      validation: validation, callbacks: callbacks, onProgress: onProgress, onEpoch: onEpoch)
-    try run.begin()
-    while run.goesOn {
-      run.beginEpoch()
-      let batches = try BatchIterator(
-        count: dataset.count, batchSize: batchSize, seed: seed, epoch: run.state.epoch, lastBatch: lastBatch)
-      // One upload an epoch; a batch is a gather by a piece of it.
-      let order = Tensor(batches.order, on: dataset.device)
-      var position = 0
-      for batch in batches where !run.isStopped {
-        let start = position
-        position += batch.count
-        // Before a resume.
-        if start < run.state.position { continue }
-        let indices = order[start..<position]
-        // A piece of what is in memory already: no work, but equal pieces are then equal programs.
-        try KilnEngine.evaluate(indices)
-        let loss = try step(dataset.features.gathered(indices), dataset.labels.gathered(indices))
-        try run.add(loss, samples: batch.count)
+  }
+
+  /// A batch in `fit`: loss and metric outputs, and whether the weights were updated.
+  func step(_ batch: TrainingBatch, isLast: Bool, measures: Bool) throws -> (outputs: [Tensor], isUpdate: Bool) {
+    let form = StepForm(
+      isGathered: batch.isGathered, isWeighted: batch.isWeighted, hasClassWeights: classWeights != nil,
+      measures: measures)
+    // All that a step reads beside the model is an input of its program.
+    let inputs = batch.inputs + (classWeights.map { [$0] } ?? [])
+    return try update(inputs, samples: batch.count, endsGroup: isLast) { self.outputs(of: $0, form) }
+  }
+
+  /// The loss and what metrics read, a pure function of the inputs (features, labels, weights of samples, of classes,
+  /// indices) and the model.
+  private func outputs(of inputs: [Tensor], _ form: StepForm) -> [Tensor] {
+    var inputs = inputs
+    let classWeights = form.hasClassWeights ? inputs.removeLast() : nil
+    if form.isGathered {
+      let indices = inputs.removeLast()
+      inputs = inputs.map { $0.gathered(indices) }
+    }
+    let (predictions, labels) = (model(inputs[0]), inputs[1])
+    let weights = Self.weights(of: labels, samples: form.isWeighted ? inputs[2] : nil, classes: classWeights)
+    return [loss(predictions, labels, weights: weights)] + (form.measures ? measured(predictions, labels) : [])
+  }
+
+  /// The one place where weights change: `objective` makes of the inputs the loss, and beside it what else is wanted.
+  private func update(
+    _ inputs: [Tensor], samples: Int, endsGroup: Bool, _ objective: ([Tensor]) -> [Tensor]
+  ) throws -> (outputs: [Tensor], isUpdate: Bool) {
+    let outputs = objective(inputs)
+    let gradients = try gradient(of: outputs[0], withRespectTo: optimizer.values)
+    // Without their history, or the whole step's graph would live as long as the loss does.
+    let results = outputs.map { $0.stopGradient() }
+    let isUpdate = try progress.withLock { progress in
+      try startAverage(&progress)
+      guard options.accumulation > 1 else {
+        try optimizer.step(gradients: options.clipping?(gradients) ?? gradients, evaluating: results)
+        try progress.average?.update()
+        return true
       }
-      if !run.isStopped || run.state.position == dataset.count { try run.endEpoch() }
+      try progress.accumulator.add(gradients, weight: Double(samples), evaluating: results)
+      progress.batches += 1
+      guard progress.batches >= options.accumulation || endsGroup else { return false }
+      try take(&progress)
+      return true
     }
-    return try run.end()
+    return (results, isUpdate)
   }
 
-  /// The mean loss and the accuracy over a data set, without an update, the model in evaluation mode.
-  public func evaluate(_ dataset: ArrayDataset, batchSize: Int = 1000) throws -> Evaluation {
-    try model.evaluating { try evaluateNow(dataset, batchSize: batchSize) }
+  private func take(_ progress: inout Progress) throws {
+    progress.batches = 0
+    let gradients = progress.accumulator.takeMean()
+    try optimizer.step(gradients: options.clipping?(gradients) ?? gradients)
+    try progress.average?.update()
   }
 
-  private func evaluateNow(_ dataset: ArrayDataset, batchSize: Int) throws -> Evaluation {
-    var loss = 0.0
-    var correct = 0.0
-    for batch in try BatchIterator(count: dataset.count, batchSize: batchSize, shuffles: false) {
-      let (features, labels) = dataset.batch(batch)
-      let logits = model(features)
-      let part = self.loss(logits, labels).stopGradient()
-      let hits = isCorrect(logits: logits, labels: labels).sum().stopGradient()
-      try KilnEngine.evaluate(part, hits)
-      loss += try part.item() * Double(batch.count)
-      correct += try hits.item()
-    }
-    let count = Double(dataset.count)
-    return Evaluation(loss: loss / count, accuracy: correct / count)
+  /// It begins with the weights before the first update.
+  private func startAverage(_ progress: inout Progress) throws {
+    guard let averaging = options.averaging, progress.average == nil else { return }
+    progress.average = try WeightAverage(of: model, decay: averaging.decay, correctsBias: averaging.correctsBias)
   }
+
+  /// Takes up an average that was saved.
+  func restoreAverage(_ averages: [String: Tensor], updates: Int) throws {
+    try progress.withLock { progress in
+      try startAverage(&progress)
+      try progress.average?.restore(averages: averages, updates: updates)
+    }
+  }
+
+  /// What the metrics read of a batch.
+  func measured(_ predictions: Tensor, _ labels: Tensor) -> [Tensor] {
+    let predictions = predictions.stopGradient()
+    return metrics.flatMap { $0.outputs(predictions, labels, loss.predictions) }.map { $0.stopGradient() }
+  }
+
+  /// How much each label counts; `nil` where all count alike.
+  private static func weights(of labels: Tensor, samples: Tensor?, classes: Tensor?) -> Tensor? {
+    guard let classes else { return samples }
+    let places = labels.cast(to: .int64)
+    let own = classes.gathered(places.reshaped(to: [-1])).reshaped(to: labels.shape)
+    guard let samples else { return own }
+    let ones = [Int](repeating: 1, count: max(labels.rank - samples.rank, 0))
+    return own * samples.reshaped(to: Shape(samples.shape.dimensions + ones))
+  }
+
+  /// `body` with the averages of the weights in their place, if evaluation is to use them.
+  func withAverage<Result>(_ body: () throws -> Result) throws -> Result {
+    guard options.averaging?.isUsedForEvaluation == true, let average else { return try body() }
+    return try average.whileSwappedIn(body)
+  }
+}
+
+/// Which program a step is: batches of one form and shape share it.
+struct StepForm: Hashable {
+  var isGathered, isWeighted, hasClassWeights, measures: Bool
 }

@@ -8,6 +8,7 @@ public final class TrainingRun {
   public let trainer: Trainer
   /// Epochs asked for.
   public let epochs: Int
+  /// Samples of an epoch; 0 for a stream, whose length is not known.
   public let sampleCount: Int
   /// Where it stands. The losses of the latest steps may not be in it yet; `settle()` reads them.
   public private(set) var state: TrainingState
@@ -22,28 +23,35 @@ public final class TrainingRun {
   /// Set by a callback that changed the weights after the last step: they are to be saved then.
   public var weightsChanged = false
 
-  private let validation: ArrayDataset?
+  /// Whether the epoch's last batch is done, but `endEpoch` has not been heard of yet.
+  public private(set) var isEpochComplete = false
+
+  private let validation: ValidationData?
   private let callbacks: [any TrainingCallback]
   private let onProgress: ((TrainingProgress) -> Void)?
   private let onEpoch: ((EpochReport) -> Void)?
   /// Losses that are still on the device. Reading each at once would wait for the device at every step; reading none
   /// would let the host run ahead without bound.
-  private var pending: [(loss: Tensor, weight: Int)] = []
+  private var pending: [(outputs: [Tensor], weight: Int)] = []
+  private var pendingBytes = 0
   private static let interval = 50
+  /// What metrics wait for may be large: the logits of a language model.
+  private static let byteLimit = 64 << 20
+  private var metrics: MetricSums
   private let clock = ContinuousClock()
   private var epochStart: ContinuousClock.Instant
   private var start: ContinuousClock.Instant
   private let secondsBefore: Double
 
   init(
-    trainer: Trainer, epochs: Int, batchSize: Int, seed: UInt64, sampleCount: Int, from state: TrainingState?,
-    validation: ArrayDataset?, callbacks: [any TrainingCallback], onProgress: ((TrainingProgress) -> Void)?,
-    onEpoch: ((EpochReport) -> Void)?
+    trainer: Trainer, epochs: Int, source: TrainingSource, from state: TrainingState?, validation: ValidationData?,
+    callbacks: [any TrainingCallback], onProgress: ((TrainingProgress) -> Void)?, onEpoch: ((EpochReport) -> Void)?
   ) throws {
+    let (sampleCount, batchSize, seed) = (source.sampleCount, source.batchSize, source.seed)
     if let state {
       let given = [UInt64(sampleCount), UInt64(max(batchSize, 0)), seed]
       let saved = [UInt64(state.sampleCount), UInt64(state.batchSize), state.seed]
-      guard given == saved, state.position <= sampleCount else {
+      guard given == saved else {
         throw TensorError(
           operation: "Trainer.fit",
           rule: "a training goes on with its own data: saved were \(saved[0]) samples, batch size \(saved[1]) and seed "
@@ -55,6 +63,8 @@ public final class TrainingRun {
     isResumed = state != nil
     self.state = state ?? TrainingState()
     (self.state.seed, self.state.batchSize, self.state.sampleCount) = (seed, batchSize, sampleCount)
+    metrics = MetricSums(trainer.measuresTraining ? trainer.metrics : [])
+    if let state { try metrics.restore(state.metrics) }
     self.validation = validation
     // A checkpoint holds what the others have made of the step or epoch.
     self.callbacks = callbacks.filter { !($0 is Checkpointing) } + callbacks.filter { $0 is Checkpointing }
@@ -81,6 +91,7 @@ public final class TrainingRun {
   public func snapshot() throws -> (state: TrainingState, arrays: [String: HostArray]) {
     try settle()
     updateState()
+    state.metrics = try metrics.saved()
     var arrays: [String: HostArray] = [:]
     for callback in callbacks {
       let own = callback.saved
@@ -98,17 +109,21 @@ public final class TrainingRun {
 
   func beginEpoch() { epochStart = clock.now }
 
-  /// One step is done.
-  func add(_ loss: Tensor, samples: Int) throws {
-    pending.append((loss, samples))
+  /// One batch is done; callbacks hear of updates.
+  func add(_ outputs: [Tensor], samples: Int, isUpdate: Bool, isLast: Bool) throws {
+    pending.append((outputs, samples))
+    pendingBytes += outputs.reduce(0) { $0 + $1.count * $1.dtype.size }
     state.position += samples
-    if pending.count >= Self.interval {
+    state.batch += 1
+    isEpochComplete = isLast
+    if pending.count >= Self.interval || pendingBytes > Self.byteLimit {
       try drain()
       onProgress?(
         TrainingProgress(
           epoch: state.epoch, epochs: epochs, samples: state.position, sampleCount: sampleCount,
           loss: state.history.stepLosses.last ?? .nan, seconds: seconds(clock.now - epochStart)))
     }
+    guard isUpdate else { return }
     guard !callbacks.isEmpty else { return }
     updateState()
     for callback in callbacks { try callback.stepEnded(self) }
@@ -121,9 +136,12 @@ public final class TrainingRun {
       epoch: state.epoch, epochs: epochs, loss: state.position > 0 ? state.lossSum / Double(state.position) : .nan,
       seconds: seconds(clock.now - epochStart))
     report.validation = try validation.map { try trainer.evaluate($0) }
-    report.learningRate = trainer.optimizer.learningRate
+    report.metrics = metrics.values
+    report.learningRate = trainer.optimizer.scheduledLearningRates[0]
     state.history.epochs.append(report)
-    (state.epoch, state.position, state.lossSum) = (state.epoch + 1, 0, 0)
+    (state.epoch, state.position, state.batch, state.lossSum) = (state.epoch + 1, 0, 0, 0)
+    metrics = MetricSums(trainer.measuresTraining ? trainer.metrics : [])
+    isEpochComplete = false
     onEpoch?(report)
     updateState()
     for callback in callbacks { try callback.epochEnded(self, report) }
@@ -145,8 +163,8 @@ public final class TrainingRun {
 
   /// One after the other, so that the sum does not depend on when they were read.
   private func drain() throws {
-    for (loss, weight) in pending {
-      let value = try loss.item()
+    for (outputs, weight) in pending {
+      let value = try outputs[0].item()
       guard value.isFinite else {
         let step = state.history.stepLosses.count + 1
         throw TensorError(
@@ -156,8 +174,10 @@ public final class TrainingRun {
       }
       state.history.stepLosses.append(value)
       state.lossSum += value * Double(weight)
+      try metrics.add(Array(outputs.dropFirst()))
     }
     pending.removeAll(keepingCapacity: true)
+    pendingBytes = 0
   }
 }
 

@@ -43,6 +43,12 @@ public struct DataLoader: Sendable {
   }
   let source: Source
 
+  /// Whether the number of its samples is not known before they were read.
+  public var isStream: Bool {
+    if case .stream = source { return true }
+    return false
+  }
+
   /// A loader of a data set. Throws `TensorError` for a batch size below 1.
   public init(
     _ dataset: any Dataset, batchSize: Int = 32, sampler: Sampler = .shuffled, seed: UInt64 = 0,

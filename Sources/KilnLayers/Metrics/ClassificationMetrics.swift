@@ -112,6 +112,13 @@ public struct ConfusionMatrix: Metric {
 
   public var value: [[Int64]] { counts }
 
+  /// The same counts with more classes; fewer change nothing.
+  public mutating func grow(to classes: Int) {
+    guard classes > counts.count else { return }
+    for row in counts.indices { counts[row] += [Int64](repeating: 0, count: classes - counts[row].count) }
+    while counts.count < classes { counts.append([Int64](repeating: 0, count: classes)) }
+  }
+
   func hits(_ c: Int) -> Int64 { counts[c][c] }
   /// Samples of the class.
   func actual(_ c: Int) -> Int64 { counts[c].reduce(0, +) }
@@ -120,7 +127,7 @@ public struct ConfusionMatrix: Metric {
 }
 
 /// How the figures of the classes become one. scikit-learn's `average`; its "binary" is `.ofClass(1)`.
-public enum ClassAverage: Sendable, Hashable {
+public enum ClassAverage: Sendable, Hashable, Codable {
   /// Their mean.
   case macro
   /// That of all decisions together.

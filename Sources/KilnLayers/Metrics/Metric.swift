@@ -4,8 +4,9 @@ import KilnEngine
 ///
 /// A metric is a value: counts in Int64 and sums in Double (or, where only that is exact, the samples). `merge` takes in
 /// what another has seen, such as a part of the data set on another device. `update` reads its tensors, and so waits for
-/// the device; it throws their errors and those of shapes that do not fit, and has then changed nothing.
-public protocol Metric: Sendable {
+/// the device; it throws their errors and those of shapes that do not fit, and has then changed nothing. What it has seen
+/// is `Codable`, so that a training that is resumed within an epoch reports that whole epoch.
+public protocol Metric: Sendable, Codable {
   associatedtype Value
   /// NaN where nothing was seen that it could be computed from.
   var value: Value { get }

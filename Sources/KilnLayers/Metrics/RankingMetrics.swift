@@ -51,7 +51,7 @@ public struct AUPRC: Metric {
 }
 
 /// Scores with their labels.
-private struct RankedSamples: Sendable {
+private struct RankedSamples: Sendable, Codable {
   private var scores: [Double] = []
   private var isPositive: [Bool] = []
 

@@ -62,7 +62,7 @@ public struct PSNR: Metric {
   public var value: Double { 10 * Foundation.log10(range * range / squares.mean) }
 }
 
-private struct SquaredErrors: Sendable {
+private struct SquaredErrors: Sendable, Codable {
   private var sum = 0.0
   private var count: Int64 = 0
 

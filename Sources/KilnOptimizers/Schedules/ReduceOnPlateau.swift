@@ -34,6 +34,11 @@ public struct ReduceOnPlateau: Sendable, Hashable, Codable {
     (self.cooldown, self.minimum, self.epsilon) = (cooldown, minimum, epsilon)
   }
 
+  /// Takes up what another had seen: its `best`, `badCount` and `cooldownLeft`.
+  public mutating func restore(best: Double?, badCount: Int, cooldownLeft: Int) {
+    (self.best, self.badCount, self.cooldownLeft) = (best, badCount, cooldownLeft)
+  }
+
   /// The learning rate that follows from the newest figure.
   public mutating func update(_ figure: Double, learningRate: Double) -> Double {
     if isBetter(figure) {

@@ -1,4 +1,5 @@
 import KilnEngine
+import KilnOptimizers
 
 /// Writes a checkpoint every so many steps, after every so many epochs, when asked to, and at the end. Runs after all
 /// other callbacks.
@@ -43,7 +44,7 @@ public final class Checkpointing: TrainingCallback {
     let isInterrupted = interrupted()
     if isInterrupted { run.interrupt() }
     // The last step's checkpoint is the epoch's: one in between would lack the epoch's report.
-    guard run.state.position < run.sampleCount, isInterrupted || everySteps.map({ run.state.step % $0 == 0 }) == true
+    guard !run.isEpochComplete, isInterrupted || everySteps.map({ run.state.step % $0 == 0 }) == true
     else { return }
     try save(run)
   }
@@ -66,7 +67,8 @@ public final class Checkpointing: TrainingCallback {
   private func save(_ run: TrainingRun) throws {
     var (state, arrays) = try run.snapshot()
     for (name, generator) in generators { state.generators[name] = generator.state }
-    let checkpoint = try store.save(state, model: run.trainer.model, optimizer: run.trainer.optimizer, arrays: arrays)
+    let checkpoint = try store.save(
+      state, model: run.trainer.model, optimizer: run.trainer.optimizer, average: run.trainer.average, arrays: arrays)
     (written, savedAt) = (state.step, clock.now)
     onSave(checkpoint)
   }
@@ -85,9 +87,13 @@ extension Trainer {
     let device = model.namedParameters.first?.parameter.value.device ?? .default
     let slots = try checkpoint.slots(on: device)
     let arrays = try checkpoint.callbackArrays()
+    let averages = try checkpoint.averages(on: device)
     try checkpoint.loadWeights(into: model)
-    try optimizer.restore(slots: slots, stepCount: state.step)
-    optimizer.learningRate = state.learningRate
+    try optimizer.restore(
+      OptimizerState(stepCount: state.step, steps: state.parameterSteps, slots: slots, groups: state.groups))
+    if options.averaging != nil, let updates = state.averageUpdates {
+      try restoreAverage(averages, updates: updates)
+    }
     for callback in callbacks {
       let prefix = "\(callback.name)/"
       var own = CallbackState(numbers: state.callbacks[callback.name] ?? [:])

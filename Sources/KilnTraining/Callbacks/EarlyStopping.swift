@@ -18,7 +18,10 @@ public final class EarlyStopping: TrainingCallback {
   private var waited = 0
   /// Host copies: the optimizer updates the tensors themselves in place.
   private var weights: [String: HostArray] = [:]
+  private var averageUpdates = 0
   private static let reason = "early stopping"
+  /// Before the names of averages of weights, among the weights.
+  private static let averaged = "average of "
 
   public init(
     monitor: MonitoredValue = .validationLoss, patience: Int = 3, minimumChange: Double = 0, restoresBest: Bool = true
@@ -28,31 +31,37 @@ public final class EarlyStopping: TrainingCallback {
   }
 
   public var saved: CallbackState {
-    CallbackState(numbers: ["best": best, "epoch": Double(bestEpoch), "waited": Double(waited)], arrays: weights)
+    CallbackState(
+      numbers: [
+        "best": best, "epoch": Double(bestEpoch), "waited": Double(waited), "averageUpdates": Double(averageUpdates),
+      ], arrays: weights)
   }
 
   public func restore(_ state: CallbackState) throws {
     best = state.numbers["best"] ?? .nan
     bestEpoch = Int(state.numbers["epoch"] ?? 0)
     waited = Int(state.numbers["waited"] ?? 0)
+    averageUpdates = Int(state.numbers["averageUpdates"] ?? 0)
     weights = state.arrays
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
-    guard monitor == .loss || run.hasValidation else {
-      throw TensorError(
-        operation: "EarlyStopping", rule: "\(monitor.rawValue) needs validation data, got none",
-        fix: "give `fit` validation data, or monitor .loss")
-    }
+    try monitor.check(run, "EarlyStopping")
     if !run.isResumed { try restore(CallbackState()) }
   }
 
   public func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws {
     guard let value = report.value(monitor) else { return }
-    let bar = monitor == .validationAccuracy ? best + minimumChange : best - minimumChange
+    let bar = monitor.isMaximized ? best + minimumChange : best - minimumChange
     if bestEpoch == 0 || monitor.isBetter(value, than: bar) {
       (best, bestEpoch, waited) = (value, report.epoch + 1, 0)
-      if restoresBest { weights = try run.trainer.model.stateDict.mapValues { try HostArray($0) } }
+      if restoresBest {
+        weights = try run.trainer.model.stateDict.mapValues { try HostArray($0) }
+        if let average = try run.trainer.average?.saved() {
+          averageUpdates = average.updates
+          for (name, tensor) in average.averages { weights[Self.averaged + name] = try HostArray(tensor) }
+        }
+      }
     } else {
       waited += 1
       if waited >= patience { run.stop(Self.reason) }
@@ -68,6 +77,12 @@ public final class EarlyStopping: TrainingCallback {
       result[pair.key] = Tensor(pair.value, on: entry.value.device)
     }
     try run.trainer.model.loadStateDict(tensors)
+    let averages = weights.filter { $0.key.hasPrefix(Self.averaged) }.map { name, array in
+      (String(name.dropFirst(Self.averaged.count)), Tensor(array, on: run.trainer.device))
+    }
+    if !averages.isEmpty {
+      try run.trainer.restoreAverage(Dictionary(uniqueKeysWithValues: averages), updates: averageUpdates)
+    }
     run.weightsChanged = true
   }
 }

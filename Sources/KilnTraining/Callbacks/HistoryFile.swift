@@ -13,20 +13,23 @@ public final class HistoryFile: TrainingCallback {
     (self.path, self.minimumSeconds, writtenAt) = (path, minimumSeconds, ContinuousClock.now)
   }
 
-  public func trainingBegan(_ run: TrainingRun) throws { try write(run.state.history) }
+  public func trainingBegan(_ run: TrainingRun) throws { try write(run) }
   public func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws {
-    if seconds(clock.now - writtenAt) >= minimumSeconds { try write(run.state.history) }
+    if seconds(clock.now - writtenAt) >= minimumSeconds { try write(run) }
   }
-  public func trainingEnded(_ run: TrainingRun) throws { try write(run.state.history) }
+  public func trainingEnded(_ run: TrainingRun) throws { try write(run) }
 
-  private func write(_ history: TrainingHistory) throws {
-    var text = "epoch,loss,validation_loss,validation_accuracy,learning_rate,seconds\n"
-    for report in history.epochs {
-      let cells = [
-        "\(report.epoch + 1)", "\(report.loss)", report.validation.map { "\($0.loss)" } ?? "",
-        report.validation.map { "\($0.accuracy)" } ?? "", "\(report.learningRate)", "\(report.seconds)",
-      ]
-      text += cells.joined(separator: ",") + "\n"
+  private func write(_ run: TrainingRun) throws {
+    let names = run.trainer.metrics.map(\.name)
+    let own = run.trainer.measuresTraining ? names : []
+    let header =
+      ["epoch", "loss"] + own + ["validation_loss"] + names.map { "validation_" + $0 } + ["learning_rate", "seconds"]
+    var text = header.joined(separator: ",") + "\n"
+    for report in run.state.history.epochs {
+      var cells = ["\(report.epoch + 1)", "\(report.loss)"] + own.map { report.metrics[$0].map { "\($0)" } ?? "" }
+      cells.append(report.validation.map { "\($0.loss)" } ?? "")
+      cells += names.map { report.validation?.metrics[$0].map { "\($0)" } ?? "" }
+      text += (cells + ["\(report.learningRate)", "\(report.seconds)"]).joined(separator: ",") + "\n"
     }
     try TextFile.write(text, to: path)
     writtenAt = clock.now

@@ -8,6 +8,7 @@ import KilnOptimizers
 ///
 ///     model.safetensors      weights and persistent buffers, by the model's names
 ///     optimizer.safetensors  the optimizer's slots
+///     average.safetensors    the average of the weights, if there is one
 ///     callbacks.safetensors  what callbacks keep, if they keep tensors
 ///     state.json             a `TrainingState`
 ///     manifest.json          size and checksum of each of these
@@ -21,7 +22,8 @@ public struct Checkpoint: Sendable, Hashable {
   public init(path: String, step: Int) { (self.path, self.step) = (path, step) }
 
   static let files = (
-    model: "model.safetensors", optimizer: "optimizer.safetensors", callbacks: "callbacks.safetensors",
+    model: "model.safetensors", optimizer: "optimizer.safetensors", average: "average.safetensors",
+    callbacks: "callbacks.safetensors",
     state: "state.json", manifest: "manifest.json"
   )
 
@@ -80,6 +82,12 @@ public struct Checkpoint: Sendable, Hashable {
     try readSafetensors("\(path)/\(Self.files.optimizer)", on: device)
   }
 
+  /// The average of the weights; empty without one. Throws `DataError`.
+  func averages(on device: Device) throws -> [String: Tensor] {
+    let file = "\(path)/\(Self.files.average)"
+    return Folders.exists(file) ? try readSafetensors(file, on: device) : [:]
+  }
+
   /// The arrays that callbacks kept, as "<callback>/<name>".
   func callbackArrays() throws -> [String: HostArray] {
     let file = "\(path)/\(Self.files.callbacks)"
@@ -94,7 +102,8 @@ public struct Checkpoint: Sendable, Hashable {
   }
 }
 
-/// Values as JSON files, without a line end: every byte counts, so that a file cut short is not read. Doubles are written with as many digits as give the same bits again.
+/// Values as JSON files, without a line end: every byte counts, so that a file cut short is not read. Doubles are written
+/// with as many digits as give the same bits again.
 enum JSONFile {
   static func encode(_ value: some Encodable, file: String) throws -> String {
     let encoder = JSONEncoder()
@@ -108,11 +117,21 @@ enum JSONFile {
     }
   }
 
+  /// What `encode` made.
+  static func decode<Value: Decodable>(_ type: Value.Type, text: String) throws -> Value {
+    try decode(type, Data(text.utf8), file: "state.json", fix: "the checkpoint is damaged; use an earlier one")
+  }
+
   static func decode<Value: Decodable>(_ type: Value.Type, from file: String, fix: String) throws -> Value {
+    try decode(type, try Folders.read(file), file: file, fix: fix)
+  }
+
+  private static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data, file: String, fix: String) throws
+    -> Value
+  {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    let data = try Folders.read(file)
     do {
       return try decoder.decode(type, from: data)
     } catch let error as DecodingError {

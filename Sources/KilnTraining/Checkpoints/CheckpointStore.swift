@@ -69,8 +69,8 @@ public struct CheckpointStore: Sendable, Hashable {
   /// Writes a checkpoint. Throws one error that names the file; what was there before is untouched then.
   @discardableResult
   public func save(
-    _ state: TrainingState, model: any Module, optimizer: Optimizer, arrays: [String: HostArray] = [:],
-    metadata: [String: String] = [:]
+    _ state: TrainingState, model: any Module, optimizer: Optimizer, average: WeightAverage? = nil,
+    arrays: [String: HostArray] = [:], metadata: [String: String] = [:]
   ) throws -> Checkpoint {
     try Folders.create(path)
     let digits = String(state.step)
@@ -79,7 +79,7 @@ public struct CheckpointStore: Sendable, Hashable {
     if Folders.exists(work) { try Folders.remove(work) }
     do {
       try Folders.create(work)
-      try write(state, model, optimizer, arrays, metadata, to: work)
+      try write(state, model, optimizer, average, arrays, metadata, to: work)
       // The same step again, after a resume: the old one goes when the new one is in place.
       let olds = try all().filter { $0.step == state.step }
       let version = (olds.map { Self.version($0.path) }.max() ?? 0) + 1
@@ -95,14 +95,22 @@ public struct CheckpointStore: Sendable, Hashable {
   }
 
   private func write(
-    _ state: TrainingState, _ model: any Module, _ optimizer: Optimizer, _ arrays: [String: HostArray],
-    _ metadata: [String: String], to work: String
+    _ state: TrainingState, _ model: any Module, _ optimizer: Optimizer, _ average: WeightAverage?,
+    _ arrays: [String: HostArray], _ metadata: [String: String], to work: String
   ) throws {
     let files = Checkpoint.files
     try model.save(to: "\(work)/\(files.model)", metadata: metadata)
-    try writeSafetensors(
-      optimizer.slots, metadata: ["step": "\(optimizer.stepCount)"], to: "\(work)/\(files.optimizer)")
+    let own = optimizer.state
+    try writeSafetensors(own.slots, metadata: ["step": "\(own.stepCount)"], to: "\(work)/\(files.optimizer)")
+    var state = state
+    state.groups = own.groups
+    state.parameterSteps = own.steps
     var names = [files.model, files.optimizer, files.state]
+    if let saved = try average?.saved() {
+      state.averageUpdates = saved.updates
+      try writeSafetensors(saved.averages, to: "\(work)/\(files.average)")
+      names.append(files.average)
+    }
     if !arrays.isEmpty {
       let device = model.namedParameters.first?.parameter.value.device ?? .default
       try writeSafetensors(arrays.mapValues { Tensor($0, on: device) }, to: "\(work)/\(files.callbacks)")

@@ -1,15 +1,24 @@
 import KilnEngine
+import KilnOptimizers
 
 /// Where a training stands, apart from the weights and the optimizer's slots: what `fit` needs to go on bit for bit.
 public struct TrainingState: Sendable, Hashable, Codable {
   /// The epoch that is under way or comes next, from 0.
   public var epoch = 0
-  /// Samples of that epoch that were trained on.
+  /// Batches and samples of that epoch that were trained on.
+  public var batch = 0
   public var position = 0
   /// The sum over those samples of their losses.
   public var lossSum = 0.0
-  /// Updates taken by the optimizer.
+  /// What the trainer's metrics have seen of that epoch, as JSON.
+  public var metrics: [String: String] = [:]
+  /// Updates taken by the optimizer. A schedule goes by these alone.
   public var step = 0
+  /// Each parameter's own updates (fewer where it was frozen for a while), and the rates of the groups.
+  public var parameterSteps: [String: Int] = [:]
+  public var groups: [OptimizerState.Group] = []
+  /// Updates taken by the average of the weights, if there is one.
+  public var averageUpdates: Int?
   public var learningRate = 0.0
   public var history = TrainingHistory()
   /// The states of generators by name; "default" is `RandomGenerator.default`'s.
