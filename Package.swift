@@ -15,6 +15,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     // C: the two run-time-opened libraries, the CPU device's loops, the embedded kernel sources, the device registration.
@@ -63,10 +64,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(name: "OpCases", dependencies: ["KilnEngine", "KilnDevices"], swiftSettings: strict),
+    .target(
+      name: "KilnConfiguration", dependencies: ["Kiln", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict),
     .executableTarget(
       name: "KilnCLI",
       dependencies: [
-        "Kiln", "OpCases",
+        "Kiln", "KilnConfiguration", "OpCases",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -91,6 +95,8 @@ let package = Package(
     .testTarget(
       name: "KilnTrainingTests", dependencies: ["Kiln", "KilnProtobuf"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(name: "KilnONNXTests", dependencies: ["Kiln", "KilnProtobuf"], swiftSettings: strict),
+    .testTarget(
+      name: "KilnConfigurationTests", dependencies: ["Kiln", "KilnConfiguration"], swiftSettings: strict),
     .testTarget(
       name: "KilnLayersTests", dependencies: ["Kiln"], exclude: ["Golden"], swiftSettings: strict),
     .testTarget(

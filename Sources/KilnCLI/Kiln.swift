@@ -1,5 +1,6 @@
 import ArgumentParser
 import Kiln
+import KilnConfiguration
 
 /// The command `kiln`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 @main
@@ -7,7 +8,7 @@ struct KilnCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kiln", abstract: "Trains neural networks on the CPU and on OpenCL devices.",
     subcommands: [
-      DataCommand.self, Devices.self, SelfTestCommand.self, Train.self, Resume.self, EvaluateRun.self,
+      DataCommand.self, Devices.self, SelfTestCommand.self, New.self, Train.self, Resume.self, EvaluateRun.self,
       PredictRun.self, Runs.self, Export.self, Inspect.self,
     ])
 
@@ -16,6 +17,9 @@ struct KilnCommand: ParsableCommand {
       var command = try parseAsRoot()
       do {
         try command.run()
+      } catch let error as ConfigError {
+        for line in error.description.split(separator: "\n") { Terminal.complain("kiln: \(line)") }
+        Terminal.exit(2)
       } catch let error where exitCode(for: error) == .failure && !(error is ExitCode) {
         // What the parser does not know: a failure of the work itself.
         Terminal.complain("kiln: \(error)")

@@ -21,7 +21,8 @@ struct Runs: ParsableCommand {
       let loss = state?.history.epochs.last?.loss
       rows.append([
         run.path, configuration.recipe, configuration.device, "\(epochs)/\(configuration.epochs)",
-        loss.map { Terminal.fixed($0, 4) } ?? "-", result.map { Terminal.fixed($0.test.accuracy, 4) } ?? "-",
+        loss.map { Terminal.fixed($0, 4) } ?? "-",
+        result.map { $0.test.accuracy }.flatMap { $0.isNaN ? nil : Terminal.fixed($0, 4) } ?? "-",
         result == nil ? "unfinished" : "finished",
       ])
       var members: [(String, JSON)] = [
@@ -29,7 +30,7 @@ struct Runs: ParsableCommand {
         ("device", .string(configuration.device)), ("epochs", .integer(epochs)),
         ("finished", .bool(result != nil)),
       ]
-      if let result { members += [("test_accuracy", .number(result.test.accuracy))] }
+      if let result { members += JSON.members(of: result.test) }
       objects.append(.object(members))
     }
     if rows.count == 1 { print("No runs in '\(folder)'") } else { print(Listing.table(rows), terminator: "") }

@@ -12,7 +12,8 @@ struct Resume: ParsableCommand {
     let folder = RunFolder(path)
     let configuration = try folder.configuration()
     try folder.lock()
-    let session = try RunSession(folder, configuration)
-    _ = try session.train(try session.data())
+    let plan = try RunPlan(folder)
+    let sets = try plan.sets(configuration, on: Device.named(configuration.device))
+    _ = try RunSession(folder, configuration, plan, sets.preparation).train(sets)
   }
 }

@@ -1,44 +1,59 @@
 import Kiln
+import KilnConfiguration
 
 /// A run at work: what `kiln train` and `kiln resume` share.
 struct RunSession {
   let folder: RunFolder
   let configuration: RunConfiguration
-  let recipe: Recipe
+  let plan: RunPlan
+  /// Of a configuration's run alone.
+  let preparation: Preparation?
   let device: Device
   let trainer: Trainer
   let model: Sequential
 
+  /// A run that exists. Its model needs no data.
   init(_ folder: RunFolder, _ configuration: RunConfiguration) throws {
-    (self.folder, self.configuration) = (folder, configuration)
-    recipe = try Recipe.named(configuration.recipe)
-    device = try Device.named(configuration.device)
-    model = recipe.model(RandomGenerator(seed: configuration.seed), device)
-    trainer = Trainer(model, optimizer: recipe.rule(configuration.learningRate))
+    let preparation = try folder.file(RunPlan.preparationFile).map { try Preparation(contentsOf: $0) }
+    try self.init(folder, configuration, try RunPlan(folder), preparation)
   }
 
-  func data() throws -> (training: ArrayDataset, test: ArrayDataset) {
-    try recipe.data(DataFolder(configuration.data), configuration.seed, device)
+  init(_ folder: RunFolder, _ configuration: RunConfiguration, _ plan: RunPlan, _ preparation: Preparation?) throws {
+    (self.folder, self.configuration, self.plan, self.preparation) = (folder, configuration, plan, preparation)
+    device = try Device.named(configuration.device)
+    (model, trainer) = try plan.trainer(configuration, preparation, on: device)
+  }
+
+  /// What it is tested on.
+  func testSet() throws -> ArrayDataset {
+    guard let test = try plan.sets(configuration, on: device).test else {
+      throw DataError(
+        file: folder.path, rule: "has no test part", fix: "give its configuration a share for data.test")
+    }
+    return test
+  }
+
+  /// What one sample is, without the batch.
+  func sample() throws -> (shape: [Int], dtype: DType) {
+    if let preparation { return preparation.sample }
+    let features = try testSet().features
+    return (Array(features.shape.dimensions.dropFirst()), features.dtype)
   }
 
   /// Trains from where the newest whole checkpoint stands, or from the beginning, and reports.
-  func train(_ data: (training: ArrayDataset, test: ArrayDataset)) throws -> (TrainingHistory, Evaluation) {
-    print("Training \(recipe.name) on \(device.name) (\(device.driver.summary))")
-    // Small runs need not flush the disk at every epoch.
-    let checkpointing = Checkpointing(
-      folder.checkpoints, everySteps: configuration.checkpointEvery,
-      minimumSeconds: configuration.checkpointEvery == nil ? 5 : 0, interrupted: { Interrupt.isRequested })
-    let callbacks: [any TrainingCallback] = [
-      HistoryFile(folder.historyPath, minimumSeconds: 1), EventLog(folder.logPath),
-      TensorBoardLog("\(folder.path)/tensorboard"), checkpointing,
-    ]
+  func train(_ sets: RunSets) throws -> (TrainingHistory, Evaluation) {
+    print("Training \(plan.name) on \(device.name) (\(device.driver.summary))")
+    let callbacks = try callbacks()
     let state = try restored(callbacks)
 
     Interrupt.listen()
     let bar = ProgressBar()
+    var augmentation: Augmentation?
+    var lastBatch = LastBatch.keep
+    if case .configured(let own) = plan { (augmentation, lastBatch) = (own.augmentation, own.lastBatch) }
     let history = try trainer.fit(
-      data.training, epochs: configuration.epochs, batchSize: configuration.batchSize, seed: configuration.seed,
-      callbacks: callbacks, from: state,
+      sets.training, epochs: configuration.epochs, batchSize: configuration.batchSize, seed: configuration.seed,
+      lastBatch: lastBatch, validation: sets.validation, augmentation: augmentation, callbacks: callbacks, from: state,
       onProgress: { progress in
         let rate = Double(progress.samples) / max(progress.seconds, 1e-9)
         let left = Double(progress.sampleCount - progress.samples) / max(rate, 1e-9)
@@ -48,24 +63,71 @@ struct RunSession {
       },
       onEpoch: { report in
         bar.clear()
-        let (loss, seconds) = (Terminal.fixed(report.loss, 4), Terminal.fixed(report.seconds, 2))
-        print("Epoch \(report.epoch + 1)/\(report.epochs): loss \(loss), \(seconds) s")
+        print(line(report))
       })
     if Interrupt.isRequested {
       bar.clear()
       Terminal.complain("kiln: interrupted; go on with: kiln resume \(folder.path)")
       Terminal.exit(130)
     }
-    let result = try trainer.evaluate(data.test)
+    if let reason = trainerStop(history) { print(reason) }
+    let result = try sets.test.map { try trainer.evaluate($0) } ?? Evaluation(loss: .nan, metrics: [:])
     let hash = try model.weightsHash()
     print("Parameters: \(model.parameterCount)")
     print("Weights: \(hash)")
     print("Training time: \(Terminal.fixed(history.seconds, 2)) s")
-    print("Test loss: \(Terminal.fixed(result.loss, 4))")
-    print("Test accuracy: \(Terminal.fixed(result.accuracy, 4))")
+    if sets.test != nil { report(result) }
     print("Run: \(folder.path)")
-    try folder.finish(RunResult(weights: hash, test: result, seconds: history.seconds, stopReason: nil))
+    try folder.finish(
+      RunResult(weights: hash, test: result, seconds: history.seconds, stopReason: trainerStop(history)))
     return (history, result)
+  }
+
+  /// Why the training ended before its last epoch.
+  private func trainerStop(_ history: TrainingHistory) -> String? {
+    history.epochs.count < configuration.epochs ? "Stopped after epoch \(history.epochs.count)" : nil
+  }
+
+  /// The test's numbers, a line each.
+  func report(_ result: Evaluation) {
+    print("Test loss: \(Terminal.fixed(result.loss, 4))")
+    for metric in trainer.metrics {
+      print("Test \(metric.name): \(Terminal.fixed(result.metrics[metric.name] ?? .nan, 4))")
+    }
+  }
+
+  private func line(_ report: EpochReport) -> String {
+    var parts = ["loss \(Terminal.fixed(report.loss, 4))"]
+    for metric in trainer.metrics {
+      if let value = report.metrics[metric.name] { parts.append("\(metric.name) \(Terminal.fixed(value, 4))") }
+    }
+    if let validation = report.validation {
+      parts.append("validation loss \(Terminal.fixed(validation.loss, 4))")
+      for metric in trainer.metrics {
+        if let value = validation.metrics[metric.name] {
+          parts.append("validation \(metric.name) \(Terminal.fixed(value, 4))")
+        }
+      }
+    }
+    parts.append("\(Terminal.fixed(report.seconds, 2)) s")
+    return "Epoch \(report.epoch + 1)/\(report.epochs): " + parts.joined(separator: ", ")
+  }
+
+  private func callbacks() throws -> [any TrainingCallback] {
+    var store = folder.checkpoints
+    var monitor: MonitoredValue?
+    if case .configured(let own) = plan {
+      store = CheckpointStore(store.path, keep: own.checkpointsKept)
+      monitor = try own.checkpointMonitor()
+    }
+    // Small runs need not flush the disk at every epoch.
+    let checkpointing = Checkpointing(
+      store, everySteps: configuration.checkpointEvery, minimumSeconds: configuration.checkpointEvery == nil ? 5 : 0,
+      monitor: monitor, interrupted: { Interrupt.isRequested })
+    return try plan.callbacks() + [
+      HistoryFile(folder.historyPath, minimumSeconds: 1), EventLog(folder.logPath),
+      TensorBoardLog("\(folder.path)/tensorboard"), checkpointing,
+    ]
   }
 
   /// Sets damaged checkpoints aside, says so, and takes up the newest whole one.
@@ -86,9 +148,14 @@ struct RunSession {
     return state
   }
 
-  /// Loads the newest whole checkpoint's weights, or the best's.
+  /// Loads the newest whole checkpoint's weights, or the best's, and their average if there is one.
   func loadWeights(best: Bool) throws {
-    try RunSession.checkpoint(of: folder, best: best).loadWeights(into: model)
+    let checkpoint = try RunSession.checkpoint(of: folder, best: best)
+    if trainer.options.averaging != nil {
+      _ = try trainer.restore(checkpoint)
+    } else {
+      try checkpoint.loadWeights(into: model)
+    }
   }
 
   static func checkpoint(of folder: RunFolder, best: Bool) throws -> Checkpoint {

@@ -1,9 +1,10 @@
 import ArgumentParser
 import Kiln
+import KilnConfiguration
 
 struct EvaluateRun: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Loss and accuracy of a run's model over its recipe's test set.")
+    commandName: "evaluate", abstract: "Loss and metrics of a run's model over its test set.")
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
   var path: String
@@ -19,15 +20,12 @@ struct EvaluateRun: ParsableCommand {
     if let device { configuration.device = device }
     let session = try RunSession(RunFolder(path), configuration)
     try session.loadWeights(best: best)
-    let result = try session.trainer.evaluate(try session.data().test)
-    print("Weights: \(try session.model.weightsHash())")
-    print("Test loss: \(Terminal.fixed(result.loss, 4))")
-    print("Test accuracy: \(Terminal.fixed(result.accuracy, 4))")
+    let result = try session.trainer.evaluate(try session.testSet())
+    let weights = try session.model.weightsHash()
+    print("Weights: \(weights)")
+    session.report(result)
     if let json {
-      let object: JSON = .object([
-        ("run", .string(path)), ("weights", .string(try session.model.weightsHash())),
-        ("test_accuracy", .number(result.accuracy)), ("test_loss", .number(result.loss)),
-      ])
+      let object: JSON = .object([("run", .string(path)), ("weights", .string(weights))] + JSON.members(of: result))
       try TextFile.write(object.text, to: json)
     }
   }
@@ -36,10 +34,11 @@ struct EvaluateRun: ParsableCommand {
 struct PredictRun: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "predict",
-    abstract: "The class of each sample of a file by a run's model: lines of sample, class, probability.",
+    abstract: "What a run's model says to a file: a class with its probability for each sample.",
     discussion: """
-      The file holds samples along its first dimension: .npy, or IDX as MNIST's. Bytes are scaled as the recipe's pixels \
-      are; floats are taken as they are.
+      Images are .npy or IDX files with samples along the first dimension, or one .png or .jpg: bytes are scaled as the \
+      training's pixels are, floats are taken as they are. A table's run takes a CSV file with the same columns, a series' \
+      one that ends where the forecast begins, a text's run the beginning of a text, which it continues.
       """)
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
@@ -52,31 +51,61 @@ struct PredictRun: ParsableCommand {
   var best = false
   @Option(help: "By default the run's device.")
   var device: String?
+  @Option(help: "How many tokens a text is continued by.")
+  var length = 200
+  @Option(help: "Writes the predictions as JSON.")
+  var json: String?
 
   func run() throws {
     var configuration = try RunFolder(path).configuration()
     if let device { configuration.device = device }
     let session = try RunSession(RunFolder(path), configuration)
-    let array = try input.hasSuffix(".npy") ? HostArray(npy: input) : HostArray(idx: input)
     try session.loadWeights(best: best)
+    let result: Predictions
+    switch session.plan {
+    case .recipe(let recipe): result = try classes(session, recipe)
+    case .configured(let own):
+      guard let preparation = session.preparation else { return }
+      result = try own.predict(input, session.trainer, preparation, length: length)
+    }
+    if let json { try TextFile.write(Self.object(result).text, to: json) }
+    if let output {
+      try TextFile.write(result.lines, to: output)
+    } else if json == nil {
+      print(result.lines, terminator: "")
+    }
+  }
+
+  private static func object(_ result: Predictions) -> JSON {
+    if let text = result.text { return .object([("text", .string(text))]) }
+    let rows: [JSON] = result.rows.map { row in
+      .object(
+        zip(result.header, row).map { name, cell in
+          (name, Int(cell).map { JSON.integer($0) } ?? Double(cell).map { JSON.number($0) } ?? .string(cell))
+        })
+    }
+    return .object([("predictions", .array(rows))])
+  }
+
+  private func classes(_ session: RunSession, _ recipe: Recipe) throws -> Predictions {
+    let array = try input.hasSuffix(".npy") ? HostArray(npy: input) : HostArray(idx: input)
     let raw = Tensor(array, on: session.device)
-    let features = array.dtype == .uint8 ? raw.cast(to: .float32) * session.recipe.scale : raw.cast(to: .float32)
+    let features = array.dtype == .uint8 ? raw.cast(to: .float32) * recipe.scale : raw.cast(to: .float32)
     let logits: Tensor
     do {
       logits = try session.trainer.predict(features)
     } catch let error as TensorError {
       throw DataError(
         file: input, rule: "\(array.shape) \(array.dtype) does not fit the model: \(error.rule)",
-        fix: "give samples of the shape that '\(configuration.recipe)' was trained on")
+        fix: "give samples of the shape that '\(recipe.name)' was trained on")
     }
     let probabilities = logits.softmax(axis: -1)
     let classes = try logits.argmax(axis: -1).doubles()
     let highest = try probabilities.max(axes: [-1]).doubles()
-    var text = "sample,class,probability\n"
-    for (index, pair) in zip(classes, highest).enumerated() {
-      text += "\(index),\(Int(pair.0)),\(Terminal.fixed(pair.1, 6))\n"
+    let rows = zip(classes, highest).enumerated().map { index, pair in
+      ["\(index)", "\(Int(pair.0))", Terminal.fixed(pair.1, 6)]
     }
-    if let output { try TextFile.write(text, to: output) } else { print(text, terminator: "") }
+    return Predictions(header: ["sample", "class", "probability"], rows: rows)
   }
 }
 
@@ -118,9 +147,9 @@ struct Export: ParsableCommand {
     configuration.device = "cpu"
     let session = try RunSession(folder, configuration)
     try checkpoint.loadWeights(into: session.model)
-    let samples = try session.data().test.features
+    let sample = try session.sample()
     let summary = try session.model.writeONNX(
-      to: output, inputShape: Shape([1] + samples.shape.dimensions.dropFirst()), dtype: samples.dtype,
+      to: output, inputShape: Shape([1] + sample.shape), dtype: sample.dtype,
       metadata: ["recipe": configuration.recipe, "step": "\(checkpoint.step)"])
     let shapes = [summary.inputs, summary.outputs].map { $0.map { "\($0) [\($1.joined(separator: ", "))]" }.joined() }
     print("model of step \(checkpoint.step) in \(output): \(shapes.joined(separator: " to "))")

@@ -19,6 +19,7 @@ enum Rules {
       "KilnEngine", "KilnDevices", "KilnLayers", "KilnOptimizers", "KilnData", "KilnTraining", "KilnModels",
       "KilnONNX",
     ],
+    "KilnConfiguration": ["Kiln", "Yams"],
     "OpCases": ["KilnEngine", "KilnDevices"],
   ]
   static let systemModules: Set<String> = [

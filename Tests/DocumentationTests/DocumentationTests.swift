@@ -12,6 +12,13 @@ struct DocumentationTests {
     try String(contentsOf: root.appending(path: path), encoding: .utf8)
   }
 
+  /// Every page in a folder and those below it.
+  private func pages(under folder: String) -> [String] {
+    let path = root.appending(path: folder).path(percentEncoded: false)
+    return (FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? [])
+      .filter { $0.hasSuffix(".md") }.sorted().map { folder + "/" + $0 }
+  }
+
   @Test("the README's example is the file that is compiled here, in at most 12 lines of code")
   func readmeExample() throws {
     let example = try text("Tests/DocumentationTests/LearnXOR.swift")
@@ -27,11 +34,7 @@ struct DocumentationTests {
 
   @Test("links between the pages lead somewhere", arguments: ["README.md", "docs"])
   func links(place: String) throws {
-    let pages =
-      place.hasSuffix(".md")
-      ? [place]
-      : try FileManager.default.contentsOfDirectory(atPath: root.appending(path: place).path(percentEncoded: false))
-        .filter { $0.hasSuffix(".md") }.map { place + "/" + $0 }
+    let pages = place.hasSuffix(".md") ? [place] : pages(under: place)
     #expect(!pages.isEmpty)
     for page in pages {
       let folder = root.appending(path: page).deletingLastPathComponent()
@@ -44,9 +47,7 @@ struct DocumentationTests {
 
   @Test("files that the pages name exist")
   func namedFiles() throws {
-    let docs = try FileManager.default.contentsOfDirectory(
-      atPath: root.appending(path: "docs").path(percentEncoded: false))
-    for page in ["README.md"] + docs.map({ "docs/" + $0 }) {
+    for page in ["README.md"] + pages(under: "docs") {
       for name in try text(page).matches(of: /`((?:Sources|Tests|Kernels|Benchmarks|docs)\/[A-Za-z0-9_\/.\-]+)`/) {
         let path = root.appending(path: String(name.1)).path(percentEncoded: false)
         #expect(FileManager.default.fileExists(atPath: path), "\(page) names \(name.1)")
@@ -57,9 +58,7 @@ struct DocumentationTests {
   @Test("make targets that the pages name exist")
   func makeTargets() throws {
     let makefile = try text("Makefile")
-    let docs = try FileManager.default.contentsOfDirectory(
-      atPath: root.appending(path: "docs").path(percentEncoded: false))
-    for page in ["README.md"] + docs.map({ "docs/" + $0 }) {
+    for page in ["README.md"] + pages(under: "docs") {
       for target in try text(page).matches(of: /`make ([a-z][a-z-]+)/).map({ String($0.1) }) {
         #expect(makefile.contains("\n\(target):"), "\(page) names make \(target)")
       }

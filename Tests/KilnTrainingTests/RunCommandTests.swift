@@ -47,6 +47,20 @@ struct RunCommandTests {
     #expect(outcome.output.contains("3 kills"))
   }
 
+  @Test("the same of a configuration with clipping, accumulation, schedule, average, dropout, metrics and a plateau")
+  func killConfigured() throws {
+    let scripts = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Scripts")
+    let outcome = try Self.run(
+      scripts.appending(path: "kill-resume.sh"),
+      [
+        Self.kiln.path(percentEncoded: false), "cpu", "3", "4", "2",
+        scripts.appending(path: "kill-resume.yaml").path(percentEncoded: false),
+      ])
+    #expect(outcome.status == 0, "\(outcome.output)\n\(outcome.errors)")
+    #expect(outcome.output.contains("3 kills"))
+  }
+
   @Test("train, evaluate, predict, export, inspect and runs agree with each other")
   func commands() throws {
     let folder = try TemporaryFolder()

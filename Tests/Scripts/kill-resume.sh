@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Kills runs of the digits with SIGKILL at random moments, resumes them and compares the weights with those of a run
+# Kills runs of the digits, or of a configuration, with SIGKILL at random moments, resumes them and compares the weights with those of a run
 # that was left alone. Then does the same with the newest checkpoint truncated, with a bit of it flipped and with one of
 # its files gone, with a full disk, and with SIGINT.
-# Usage: kill-resume.sh path/to/kiln [device] [kills] [epochs] [seed of the moments]
+# Usage: kill-resume.sh path/to/kiln [device] [kills] [epochs] [seed of the moments] [recipe or configuration]
+# Beside it, kill-resume.yaml is a configuration with everything that a checkpoint must hold.
 set -euo pipefail
 kiln=$1
 device=${2:-cpu}
@@ -11,7 +12,7 @@ epochs=${4:-10}
 RANDOM=${5:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-arguments=(train digits --device "$device" --epochs "$epochs" --seed 7 --checkpoint-every 20)
+arguments=(train "${6:-digits}" --device "$device" --epochs "$epochs" --seed 7 --checkpoint-every 20)
 
 fail() {
   echo "kill-resume: $1" >&2

@@ -8,6 +8,9 @@ public struct ImageSet: Sendable, Hashable {
   public var labels: HostArray
   public var count: Int { images.shape[0] }
 
+  /// Images and labels of one count.
+  public init(images: HostArray, labels: HostArray) { (self.images, self.labels) = (images, labels) }
+
   /// On a device, with the pixels as float32 times `scale`.
   public func dataset(scale: Double, on device: Device = .default) throws -> ArrayDataset {
     let features = Tensor(images, on: device).cast(to: .float32) * scale

@@ -45,7 +45,8 @@ public struct RunResult: Sendable, Hashable, Codable {
 
 /// The folder of one run:
 ///
-///     run.json       the configuration
+///     run.json       what it was started with
+///     config.yaml, preparation.json   of a configuration's run: it, and what was learned from the training data
 ///     checkpoints/   see `CheckpointStore`
 ///     history.csv    one line for each epoch
 ///     log.jsonl      what happened when
@@ -65,13 +66,21 @@ public struct RunFolder: Sendable, Hashable {
   /// Whether there is a run here.
   public var exists: Bool { Folders.exists(configurationPath) }
 
-  /// Makes the folder of a new run. Throws `DataError` when there is a run already.
-  public func create(_ configuration: RunConfiguration) throws {
+  /// The path of a file in the folder, if it is there.
+  public func file(_ name: String) -> String? {
+    let file = "\(path)/\(name)"
+    return Folders.exists(file) ? file : nil
+  }
+
+  /// Makes the folder of a new run. `adding` writes what else belongs to it, before the folder counts as a run. Throws
+  /// `DataError` when there is a run already.
+  public func create(_ configuration: RunConfiguration, adding: (_ path: String) throws -> Void = { _ in }) throws {
     guard !exists else {
       throw DataError(
         file: path, rule: "holds a run already", fix: "name another folder, or go on with `kiln resume \(path)`")
     }
     try Folders.create(path)
+    try adding(path)
     try TextFile.write(JSONFile.encode(configuration, file: configurationPath), to: configurationPath)
     try Folders.flush(path)
   }
