@@ -124,7 +124,7 @@ extension LearningTask {
     """
 
   private static let seriesTemplate = """
-    # Rows in the order of time: the model forecasts the next ones. Train with: kiln train FILE.yaml; fields: docs/config.md.
+    # Rows in the order of time: the next ones are forecast. Train with: kiln train FILE.yaml; all fields: docs/config.md.
     task: series
     name: etth1
     seed: 0

@@ -29,10 +29,11 @@ public final class TensorBoardLog: TrainingCallback {
     try writeLosses(run)
     var values = [(tag: "epoch/loss", value: report.loss), ("learning_rate", report.learningRate)]
     let names = run.trainer.metrics.map(\.name)
-    values += names.compactMap { name in report.metrics[name].map { ("epoch/\(name)", $0) } }
+    values += names.compactMap { name in report.metrics[name].map { (tag: "epoch/\(name)", value: $0) } }
     if let validation = report.validation {
-      values.append(("epoch/validation_loss", validation.loss))
-      values += names.compactMap { name in validation.metrics[name].map { ("epoch/validation_\(name)", $0) } }
+      values.append((tag: "epoch/validation_loss", value: validation.loss))
+      values += names.compactMap { name in validation.metrics[name].map { (tag: "epoch/validation_\(name)", value: $0) }
+      }
     }
     if report.seconds > 0 { values.append(("samples_per_second", Double(run.sampleCount) / report.seconds)) }
     try writer?.scalars(values, step: run.state.step)
