@@ -57,7 +57,8 @@ struct Inspect: ParsableCommand {
     try checkpoint.verify()
     let state = try checkpoint.state()
     print("\(checkpoint.path): whole; step \(state.step), epoch \(state.epoch + 1), \(state.position) samples into it")
-    for name in ["model.safetensors", "optimizer.safetensors"] {
+    let files = ["model.safetensors", "optimizer.safetensors", "average.safetensors"]
+    for name in files where FileManager.default.fileExists(atPath: "\(checkpoint.path)/\(name)") {
       print("\(name):")
       try list("\(checkpoint.path)/\(name)")
     }

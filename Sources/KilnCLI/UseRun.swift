@@ -130,7 +130,11 @@ struct Export: ParsableCommand {
     let folder = RunFolder(path)
     let configuration = try folder.configuration()
     let checkpoint = try RunSession.checkpoint(of: folder, best: best)
-    let tensors = try readSafetensors("\(checkpoint.path)/model.safetensors", on: .cpu)
+    let session = try session(folder)
+    let tensors = try session.trainer.withAverage { () throws -> [String: Tensor] in
+      // Copies: the weights themselves come back.
+      try session.model.stateDict.mapValues { Tensor(try HostArray($0), on: $0.device) }
+    }
     switch format {
     case .safetensors:
       try writeSafetensors(
@@ -141,16 +145,23 @@ struct Export: ParsableCommand {
     print("\(tensors.count) tensors of step \(checkpoint.step) in \(output)")
   }
 
-  /// The model that the run trained, for samples as its data set has them.
-  private func writeONNX(_ folder: RunFolder, _ checkpoint: Checkpoint) throws {
+  private func session(_ folder: RunFolder) throws -> RunSession {
     var configuration = try folder.configuration()
     configuration.device = "cpu"
     let session = try RunSession(folder, configuration)
-    try checkpoint.loadWeights(into: session.model)
+    try session.loadWeights(best: best)
+    return session
+  }
+
+  /// The model that the run trained, for samples as its data set has them.
+  private func writeONNX(_ folder: RunFolder, _ checkpoint: Checkpoint) throws {
+    let session = try session(folder)
     let sample = try session.sample()
-    let summary = try session.model.writeONNX(
-      to: output, inputShape: Shape([1] + sample.shape), dtype: sample.dtype,
-      metadata: ["recipe": configuration.recipe, "step": "\(checkpoint.step)"])
+    let summary = try session.trainer.withAverage {
+      try session.model.writeONNX(
+        to: output, inputShape: Shape([1] + sample.shape), dtype: sample.dtype,
+        metadata: ["recipe": session.configuration.recipe, "step": "\(checkpoint.step)"])
+    }
     let shapes = [summary.inputs, summary.outputs].map { $0.map { "\($0) [\($1.joined(separator: ", "))]" }.joined() }
     print("model of step \(checkpoint.step) in \(output): \(shapes.joined(separator: " to "))")
   }

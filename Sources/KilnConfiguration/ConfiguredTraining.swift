@@ -77,7 +77,8 @@ extension Configuration {
     var averaging: TrainerOptions.Averaging?
     if let average = own?["average"] {
       averaging = .init(
-        decay: average["decay"]?.number ?? 0.999, isUsedForEvaluation: average["evaluate"]?.flag ?? true)
+        decay: average["decay"]?.number ?? 0.999, correctsBias: true,
+        isUsedForEvaluation: average["evaluate"]?.flag ?? true)
     }
     let classWeights = own?["class_weights"]?.list?.compactMap(\.number) ?? preparation.classWeights
     if let given = own?["class_weights"], let count = classWeights?.count, count != preparation.outputs {

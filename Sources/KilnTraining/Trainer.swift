@@ -198,8 +198,8 @@ public final class Trainer: Sendable {
     return own * samples.reshaped(to: Shape(samples.shape.dimensions + ones))
   }
 
-  /// `body` with the averages of the weights in their place, if evaluation is to use them.
-  func withAverage<Result>(_ body: () throws -> Result) throws -> Result {
+  /// `body` with the averages of the weights in their place, if evaluation is to use them: the model as it is to be used.
+  public func withAverage<Result>(_ body: () throws -> Result) throws -> Result {
     guard options.averaging?.isUsedForEvaluation == true, let average else { return try body() }
     return try average.whileSwappedIn(body)
   }

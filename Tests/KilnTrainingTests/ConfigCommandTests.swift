@@ -55,6 +55,19 @@ struct ConfigCommandTests {
     #expect(try Self.kiln("predict", run, "--input", run + "/run.json").status == 1)
     #expect(
       try Self.kiln("export", run, "--to", "safetensors", "--output", folder.path + "/w.safetensors").status == 0)
+    // What is exported is what was evaluated: the average.
+    let exported = try readSafetensors(folder.path + "/w.safetensors", on: .cpu)
+    let store = CheckpointStore(run + "/checkpoints")
+    let checkpoint = try #require(try store.latest().checkpoint)
+    let (own, averages) = (
+      try readSafetensors(checkpoint.path + "/model.safetensors", on: .cpu),
+      try readSafetensors(checkpoint.path + "/average.safetensors", on: .cpu)
+    )
+    for (name, tensor) in exported {
+      let (values, average) = (try tensor.doubles(), try #require(averages[name]).doubles())
+      #expect(try values != #require(own[name]).doubles(), "\(name)")
+      #expect(zip(values, average).allSatisfy { abs($0 - $1) < 1e-3 }, "\(name)")
+    }
     let runs = try Self.kiln("runs", folder.path + "/runs", "--json", folder.path + "/runs.json")
     #expect(runs.output.contains("digits") && runs.output.contains("2/2"))
     #expect(try Self.object(folder.path + "/runs.json")["runs"] is [Any])

@@ -194,7 +194,8 @@ public enum ConfigSchema {
     ])
 
   static let average = Section(
-    "average", "Exponential, of the weights after each update.", main: "decay",
+    "average", "Exponential, of the weights after each update; the first ones have no more than their share.",
+    main: "decay",
     [
       Field("decay", .number(.share), or: "0.999", "how much of the average stays"),
       Field("evaluate", .flag, or: "true", "validation, test and predictions use it"),
