@@ -36,11 +36,11 @@ extension LearningTask {
         - dense: {units: 64, activation: relu}
 
     metrics: [accuracy]
-    optimizer: {name: adam, learning_rate: 0.002}
+    optimizer: {name: adam, learning_rate: 0.005}
     schedule: cosine
 
     training:
-      epochs: 8
+      epochs: 20
       batch_size: 32
 
     callbacks:
