@@ -129,6 +129,26 @@ struct TensorBoardTests {
     try Self.expect(folder, scalars: ["loss": [[1, 1], [2, 2], [3, 3], [4, 40], [5, 50], [6, 60]]])
   }
 
+  @Test("histograms of gradients do not change the training")
+  func gradients() throws {
+    let temporary = try TemporaryFolder()
+    let folder = Self.folder("gradients", temporary)
+    let data = try Small.dataset(.cpu)
+    let (plain, logged) = (Small.trainer(.cpu), Small.trainer(.cpu))
+    setSeed(1)
+    try plain.fit(data, epochs: 3, batchSize: 16, seed: 2)
+    setSeed(1)
+    let log = TensorBoardLog(folder, histogramEpochs: 2, gradientsOf: (data.features, data.labels))
+    try logged.fit(data, epochs: 3, batchSize: 16, seed: 2, callbacks: [log])
+    #expect(try Small.bits(plain) == Small.bits(logged))
+    let values = try Self.events(try #require(try Self.files(folder).first)).flatMap(\.summary.value)
+    let histograms = values.filter { $0.tag.hasPrefix("gradients/") }
+    #expect(histograms.map(\.tag) == plain.optimizer.parameters.map { "gradients/" + $0.name })
+    #expect(histograms.first?.histo.num == 96)
+    #expect(histograms.allSatisfy { $0.histo.sumSquares > 0 || $0.tag == "gradients/0.bias" })
+    try Self.expect(folder, histograms: ["gradients/0.weight": 96, "weights/0.weight": 96])
+  }
+
   @Test("a training's losses, epochs and weights are in the file; a resumed one appends another")
   func training() throws {
     let temporary = try TemporaryFolder()

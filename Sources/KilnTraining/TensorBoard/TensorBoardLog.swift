@@ -10,12 +10,17 @@ public final class TensorBoardLog: TrainingCallback {
   public let folder: String
   /// Histograms of the weights after every so many epochs; 0 for none. They read all weights from the device.
   public let histogramEpochs: Int
+  private let samples: (features: Tensor, labels: Tensor)?
   private var writer: TensorBoardWriter?
   /// Losses that are in the file, or in an older one.
   private var lossCount = 0
 
-  public init(_ folder: String, histogramEpochs: Int = 1) {
-    (self.folder, self.histogramEpochs) = (folder, histogramEpochs)
+  /// - Parameter samples: a batch over which the loss is differentiated for histograms of the gradients, beside those of
+  ///   the weights: in evaluation mode, so that the training is the same with and without them.
+  public init(
+    _ folder: String, histogramEpochs: Int = 1, gradientsOf samples: (features: Tensor, labels: Tensor)? = nil
+  ) {
+    (self.folder, self.histogramEpochs, self.samples) = (folder, histogramEpochs, samples)
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
@@ -42,8 +47,15 @@ public final class TensorBoardLog: TrainingCallback {
       let weights = run.trainer.model.namedParameters.map { named in
         (tag: "weights/" + named.name, tensor: named.parameter.value.stopGradient())
       }
-      try writer?.histograms(weights, step: run.state.step)
+      try writer?.histograms(weights + gradients(run.trainer), step: run.state.step)
     }
+  }
+
+  private func gradients(_ trainer: Trainer) throws -> [(tag: String, tensor: Tensor)] {
+    guard let samples else { return [] }
+    let loss = trainer.model.evaluating { trainer.loss(trainer.model(samples.features), samples.labels) }
+    let gradients = try gradient(of: loss, withRespectTo: trainer.optimizer.values)
+    return zip(trainer.optimizer.parameters, gradients).map { ("gradients/" + $0.name, $1.stopGradient()) }
   }
 
   public func trainingEnded(_ run: TrainingRun) throws {
