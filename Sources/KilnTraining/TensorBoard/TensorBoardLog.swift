@@ -12,7 +12,7 @@ public final class TensorBoardLog: TrainingCallback {
   public let histogramEpochs: Int
   private let samples: (features: Tensor, labels: Tensor)?
   private var writer: TensorBoardWriter?
-  /// Losses that are in the file, or in an older one.
+  /// Losses that are in the file, or in an older one: batches, which is what all steps in the files count.
   private var lossCount = 0
 
   /// - Parameter samples: a batch over which the loss is differentiated for histograms of the gradients, beside those of
@@ -24,8 +24,8 @@ public final class TensorBoardLog: TrainingCallback {
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
-    writer = try TensorBoardWriter(folder, purging: run.isResumed ? run.state.step + 1 : nil)
     lossCount = run.state.history.stepLosses.count
+    writer = try TensorBoardWriter(folder, purging: run.isResumed ? lossCount + 1 : nil)
   }
 
   public func stepEnded(_ run: TrainingRun) throws { try writeLosses(run) }
@@ -40,14 +40,16 @@ public final class TensorBoardLog: TrainingCallback {
       values += names.compactMap { name in validation.metrics[name].map { (tag: "epoch/validation_\(name)", value: $0) }
       }
     }
-    if report.seconds > 0 { values.append(("samples_per_second", Double(run.sampleCount) / report.seconds)) }
-    try writer?.scalars(values, step: run.state.step)
+    if report.seconds > 0, run.sampleCount > 0 {
+      values.append(("samples_per_second", Double(run.sampleCount) / report.seconds))
+    }
+    try writer?.scalars(values, step: lossCount)
     if histogramEpochs > 0, (report.epoch + 1) % histogramEpochs == 0 {
       // Slashes make groups: a layer's weights under its name.
       let weights = run.trainer.model.namedParameters.map { named in
         (tag: "weights/" + named.name, tensor: named.parameter.value.stopGradient())
       }
-      try writer?.histograms(weights + gradients(run.trainer), step: run.state.step)
+      try writer?.histograms(weights + gradients(run.trainer), step: lossCount)
     }
   }
 
