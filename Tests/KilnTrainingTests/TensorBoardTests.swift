@@ -90,10 +90,14 @@ struct TensorBoardTests {
     #expect(histogram.bucket.allSatisfy { $0 == 3 || $0 == 4 })
     #expect(values[6].histo.bucket == [4])
     #expect((values[7].image.height, values[7].image.width, values[7].image.colorspace) == (2, 2, 3))
-    // The PNG is one that the project's own reader takes.
+    // The PNG through the project's own reader: pixels [height, width, channels] of a ramp [channels, height, width].
     let png = folder + "-picture.png"
     try values[7].image.encodedImageString.write(to: URL(filePath: png))
     defer { try? FileManager.default.removeItem(atPath: png) }
+    let picture = try Picture(contentsOf: png)
+    #expect((picture.height, picture.width, picture.channels) == (2, 2, 3))
+    let ramp = [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11].map { UInt8((Double($0) * 255 / 11).rounded()) }
+    #expect(zip(picture.pixels, ramp).allSatisfy { abs(Int($0) - Int($1)) <= 1 } && picture.pixels.count == 12)
     try Self.expect(
       folder, scalars: ["loss": [[1, 1], [2, 0.5], [3, 1.0 / 3]], "a": [[7, 0.5]], "b": [[7, -2]]],
       histograms: ["weights": 100, "equal": 4], images: ["picture": [2, 2], "gray": [4, 3]])
