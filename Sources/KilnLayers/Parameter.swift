@@ -13,17 +13,41 @@ public final class Parameter: Sendable {
     /// Sets the sources so that the value becomes the one given.
     var assign: @Sendable (Tensor) -> Void
   }
+  private enum Content {
+    case own(Tensor)
+    case shared(ParameterStorage, member: Int)
+  }
   private struct State {
-    var value: Tensor
+    var content: Content
+    var shape: Shape
+    var dtype: DType
     var isTrainable: Bool
     var derivation: Derivation?
+    /// Takes the value's place for the time of a trace.
+    var standIn: Tensor?
+
+    var value: Tensor {
+      if let standIn { return standIn }
+      return switch content {
+      case .own(let tensor): tensor
+      case .shared(let storage, let member): storage.value(of: member)
+      }
+    }
+
+    mutating func set(_ value: Tensor) {
+      content = .own(value.parameterLeaf(isWatched: isTrainable))
+      (shape, dtype) = (value.shape, value.dtype)
+    }
   }
   private let state: Mutex<State>
   let place = LayerPlace()
 
   /// A parameter that starts at `value`. One that is not trainable takes no part in differentiation.
   public init(_ value: Tensor, isTrainable: Bool = true) {
-    state = Mutex(State(value: value.parameterLeaf(isWatched: isTrainable), isTrainable: isTrainable))
+    state = Mutex(
+      State(
+        content: .own(value.parameterLeaf(isWatched: isTrainable)), shape: value.shape, dtype: value.dtype,
+        isTrainable: isTrainable))
   }
 
   /// The current value: a leaf whose gradient can be asked for, if the parameter is trainable.
@@ -34,15 +58,22 @@ public final class Parameter: Sendable {
     }
     set {
       if let derivation { return derivation.assign(newValue) }
-      state.withLock { $0.value = newValue.parameterLeaf(isWatched: $0.isTrainable) }
+      state.withLock { $0.set(newValue) }
     }
   }
 
-  /// Puts a value in the place of the current one, as it is, and gives that back: for the time of a trace.
-  package func exchange(_ value: Tensor) -> Tensor {
-    state.withLock { state in
-      defer { state.value = value }
-      return state.value
+  /// Puts a tensor in the value's place, as it is, or takes it away: for the time of a trace.
+  package func substitute(_ standIn: Tensor?) { state.withLock { $0.standIn = standIn } }
+
+  /// Makes the value a part of `storage`, until another is set.
+  func move(into storage: ParameterStorage, as member: Int) {
+    state.withLock { $0.content = .shared(storage, member: member) }
+  }
+
+  /// Whether the value is that part of `storage`.
+  package func lies(in storage: ParameterStorage, as member: Int) -> Bool {
+    state.withLock {
+      if case .shared(let own, member) = $0.content { own === storage } else { false }
     }
   }
 
@@ -55,14 +86,15 @@ public final class Parameter: Sendable {
         return
       }
       state.withLock {
+        guard $0.isTrainable != newValue else { return }
         $0.isTrainable = newValue
-        $0.value = $0.value.parameterLeaf(isWatched: newValue)
+        $0.set($0.value)
       }
     }
   }
 
-  public var shape: Shape { state.withLock { $0.value.shape } }
-  public var dtype: DType { state.withLock { $0.value.dtype } }
+  public var shape: Shape { state.withLock { $0.shape } }
+  public var dtype: DType { state.withLock { $0.dtype } }
   /// The number of elements.
   public var count: Int { shape.count }
 
@@ -72,7 +104,7 @@ public final class Parameter: Sendable {
   ) {
     state.withLock { state in
       // Its own tensor remains for its shape alone.
-      state.value = Tensor.zeros(state.value.shape, dtype: state.value.dtype, on: state.value.device)
+      state.set(Tensor.zeros(state.shape, dtype: state.dtype, on: state.value.device))
       state.derivation = Derivation(sources: sources, value: value, assign: assign)
     }
   }

@@ -17,10 +17,14 @@ public final class Optimizer: Sendable {
     var rules: [any UpdateRule]
     var groupOf: [Int]
     var schedule: (any Schedule)?
-    var slots: [[Tensor]] = []
-    /// For each parameter.
+    var clipping: GradientClipping?
+    /// Steps taken by each parameter.
     var steps: [Int]
     var stepCount = 0
+    /// How the parameters of the last step lie.
+    var blocks: [ParameterBlock] = []
+    /// The slots of parameters that are in no block.
+    var resting: [Int: [Tensor]] = [:]
 
     func rule(of parameter: Int) -> any UpdateRule { rules[groupOf[parameter]] }
 
@@ -75,19 +79,9 @@ public final class Optimizer: Sendable {
     (allParameters, self.buffers) = (parameters, buffers)
     guarded = Mutex(
       State(rules: rules, groupOf: groupOf, schedule: schedule, steps: parameters.map { _ in 0 }))
-    withState { state in
-      state.slots = parameters.indices.map { index in
-        let rule = state.rule(of: index)
-        return rule.slots.map { freshSlot($0, of: parameters[index].parameter, rule) }
-      }
-    }
   }
 
   func withState<R>(_ body: (inout State) throws -> R) rethrows -> R { try guarded.withLock { try body(&$0) } }
-
-  func freshSlot(_ slot: String, of parameter: Parameter, _ rule: any UpdateRule) -> Tensor {
-    .full(parameter.shape, rule.initialValue(ofSlot: slot), dtype: parameter.dtype, on: parameter.value.device)
-  }
 
   /// What the next step updates, by name: the parameters that are trainable now.
   public var parameters: [NamedParameter] { allParameters.filter(\.parameter.isTrainable) }
@@ -115,6 +109,12 @@ public final class Optimizer: Sendable {
     set { withState { $0.schedule = newValue } }
   }
 
+  /// What is done to the gradients before they are used; over all of them, on their flat tensors. By default nothing.
+  public var clipping: GradientClipping? {
+    get { withState { $0.clipping } }
+    set { withState { $0.clipping = newValue } }
+  }
+
   /// The learning rate of each group in the coming step.
   public var scheduledLearningRates: [Double] {
     withState { state in state.rules.indices.map { state.scheduledRule($0).learningRate } }
@@ -132,39 +132,28 @@ public final class Optimizer: Sendable {
     try withState { state in
       let trainable = allParameters.indices.filter { allParameters[$0].parameter.isTrainable }
       try check(gradients, for: trainable)
-      // What was not computed yet: once all is in memory, every step is the same program. One by one, as equal values
-      // of one evaluation share their memory, and each is to be updated in place.
-      for index in trainable {
-        for tensor in [allParameters[index].parameter.value] + state.slots[index] where !tensor.isEvaluated {
-          try evaluate(tensor)
-        }
+      try arrange(&state, trainable)
+      let update = BlockUpdate(state)
+      let old = state.blocks.map { BlockTensors(value: $0.storage.whole, slots: $0.slots) }
+      let numbers = zip(update.scalars, state.blocks).map { set, block in
+        set.map { Tensor.full([], $0, dtype: block.dtype, on: block.device) }
       }
-      var donated: [Tensor] = []
-      var values: [Tensor] = []
-      var slots: [[Tensor]] = []
-      let rules = state.rules.indices.map(state.scheduledRule)
-      for (index, gradient) in zip(trainable, gradients) {
-        let old = allParameters[index].parameter.value
-        let rule = rules[state.groupOf[index]]
-        let scalars = rule.scalars(step: state.steps[index] + 1)
-        let new = rule.update(
-          value: old.stopGradient(), gradient: gradient.stopGradient(), slots: state.slots[index],
-          scalars: scalars.map { .full([], $0, dtype: old.dtype, on: old.device) })
-        values.append(new.value)
-        slots.append(new.slots)
-        donated.append(old)
-        donated += state.slots[index]
-      }
+      let new = update.apply(to: old, gradients: gradients, scalars: numbers)
       // A buffer with an error says so when it is read; the step does not depend on it.
       let pending = buffers.map(\.buffer.value).filter { !$0.isEvaluated && $0.error == nil }
-      try evaluate(values + slots.flatMap { $0 } + others + pending, donating: donated)
-      for (position, index) in trainable.enumerated() {
-        allParameters[index].parameter.value = values[position]
-        state.slots[index] = slots[position]
-        state.steps[index] += 1
-      }
-      state.stepCount += 1
+      try evaluate(new.flatMap(\.all) + others + pending, donating: old.flatMap(\.all))
+      commit(new, to: &state)
     }
+  }
+
+  /// Takes a step's results.
+  func commit(_ new: [BlockTensors], to state: inout State) {
+    for (index, tensors) in new.enumerated() {
+      state.blocks[index].storage.replace(with: tensors.value)
+      state.blocks[index].slots = tensors.slots
+      for member in state.blocks[index].members { state.steps[member] += 1 }
+    }
+    state.stepCount += 1
   }
 
   private func check(_ gradients: [Tensor], for trainable: [Int]) throws {

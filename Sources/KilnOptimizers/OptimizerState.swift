@@ -37,8 +37,8 @@ extension Optimizer {
     withState { state in
       var result: [String: Tensor] = [:]
       for index in allParameters.indices where allParameters[index].parameter.isTrainable || state.steps[index] > 0 {
-        for (slot, tensor) in zip(state.rule(of: index).slots, state.slots[index]) {
-          // In memory and a tensor of its own: the next step gives away only what nothing else holds.
+        for (slot, tensor) in zip(state.rule(of: index).slots, slots(of: index, in: state)) {
+          // In memory: the next step gives away only what nothing else holds.
           if !tensor.isEvaluated { try? evaluate(tensor) }
           result["\(allParameters[index].name).\(slot)"] = tensor.parameterLeaf(isWatched: false)
         }
@@ -75,23 +75,21 @@ extension Optimizer {
           rule: "the groups must hold the same parameters, got \(saved.groups.map(\.parameters.count)) "
             + "parameters for \(groups.map(\.count))", fix: "make the optimizer with the model and groups of the state")
       }
-      var slots = state.slots
+      var slots: [Int: [Tensor]] = [:]
       for index in names.indices {
-        let isNew = saved.steps[names[index]] == nil
-        slots[index] = try state.rule(of: index).slots.enumerated().map { position, slot in
-          let name = "\(names[index]).\(slot)"
+        let own = state.rule(of: index).slots.map { "\(names[index]).\($0)" }
+        // A parameter that has taken no step has new ones.
+        if saved.steps[names[index]] == nil, !own.contains(where: { saved.slots[$0] != nil }) { continue }
+        slots[index] = try own.map { name in
           let parameter = allParameters[index].parameter
-          guard let tensor = saved.slots[name] else {
-            if isNew { return freshSlot(slot, of: parameter, state.rule(of: index)) }
-            throw Self.misfit(name, parameter, found: "nothing")
-          }
+          guard let tensor = saved.slots[name] else { throw Self.misfit(name, parameter, found: "nothing") }
           guard tensor.shape == parameter.shape, tensor.dtype == parameter.dtype else {
             throw Self.misfit(name, parameter, found: "\(tensor.shape) \(tensor.dtype)")
           }
           return tensor.to(parameter.value.device).parameterLeaf(isWatched: false)
         }
       }
-      state.slots = slots
+      (state.blocks, state.resting) = ([], slots)
       state.steps = names.map { saved.steps[$0] ?? 0 }
       state.stepCount = saved.stepCount
       for (group, own) in saved.groups.enumerated() {

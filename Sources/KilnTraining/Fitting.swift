@@ -70,6 +70,7 @@ extension Trainer {
     try run.begin()
     while run.goesOn {
       run.beginEpoch()
+      recheck()
       let batches = try source.batches(run.state.epoch, run.state.batch)
       var next = try batches()
       while let batch = next, !run.isStopped {

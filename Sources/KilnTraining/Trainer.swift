@@ -24,6 +24,10 @@ public final class Trainer: Sendable {
     var average: WeightAverage?
   }
   private let progress = Mutex(Progress())
+  /// The recorded steps.
+  private let compiled = Mutex<[StepForm: CompiledTrainingStep]>([:])
+  /// Whether the step turned out to be one that cannot be replayed.
+  private let isDirect = Atomic<Bool>(false)
 
   /// - Parameter metrics: by default the accuracy over validation and test data, where the loss is one of classes.
   public init(
@@ -34,6 +38,7 @@ public final class Trainer: Sendable {
     self.metrics = metrics ?? (loss.predictions == .values ? [] : [.accuracy])
     measuresTraining = metrics != nil && options.measuresTraining
     optimizer = Optimizer(rule, for: model, schedule: options.schedule)
+    optimizer.clipping = options.clipping
     let device = model.namedParameters.first?.parameter.value.device ?? .default
     classWeights = options.classWeights.map { Tensor($0.map { Float($0) }, on: device) }
   }
@@ -96,6 +101,9 @@ public final class Trainer: Sendable {
   /// One batch: an update, or with accumulation a part of one. The result is the loss before it, evaluated but not read:
   /// reading waits for the device.
   ///
+  /// The step is traced once and replayed (see `CompiledTrainingStep`); a loss or model that cannot be, because it reads
+  /// values or uses tensors of its own, is built anew for every step, with the same numbers.
+  ///
   /// For the same batches it gives the weights that `fit` gives; call `finishUpdate` after an epoch's last batch if
   /// gradients are accumulated. `weights` [batch] say how much each sample counts.
   @discardableResult
@@ -120,7 +128,7 @@ public final class Trainer: Sendable {
       measures: measures)
     // All that a step reads beside the model is an input of its program.
     let inputs = batch.inputs + (classWeights.map { [$0] } ?? [])
-    return try update(inputs, samples: batch.count, endsGroup: isLast) { self.outputs(of: $0, form) }
+    return try update(inputs, form, samples: batch.count, endsGroup: isLast)
   }
 
   /// The loss and what metrics read, a pure function of the inputs (features, labels, weights of samples, of classes,
@@ -137,34 +145,62 @@ public final class Trainer: Sendable {
     return [loss(predictions, labels, weights: weights)] + (form.measures ? measured(predictions, labels) : [])
   }
 
-  /// The one place where weights change: `objective` makes of the inputs the loss, and beside it what else is wanted.
+  /// The one place where weights change.
   private func update(
-    _ inputs: [Tensor], samples: Int, endsGroup: Bool, _ objective: ([Tensor]) -> [Tensor]
+    _ inputs: [Tensor], _ form: StepForm, samples: Int, endsGroup: Bool
   ) throws -> (outputs: [Tensor], isUpdate: Bool) {
-    let outputs = objective(inputs)
+    try progress.withLock { try startAverage(&$0) }
+    guard options.accumulation > 1 else {
+      let outputs = try replayed(inputs, form) ?? built(inputs, form) { try optimizer.step(gradients: $0, evaluating: $1) }
+      try progress.withLock { try $0.average?.update() }
+      return (outputs, true)
+    }
+    return try progress.withLock { progress in
+      let outputs = try built(inputs, form) { gradients, results in
+        try progress.accumulator.add(gradients, weight: Double(samples), evaluating: results)
+      }
+      progress.batches += 1
+      guard progress.batches >= options.accumulation || endsGroup else { return (outputs, false) }
+      try take(&progress)
+      return (outputs, true)
+    }
+  }
+
+  /// Loss and gradients by a graph of this step's own, handed to `use` with what is to be evaluated with them.
+  private func built(
+    _ inputs: [Tensor], _ form: StepForm, _ use: (_ gradients: [Tensor], _ results: [Tensor]) throws -> Void
+  ) throws -> [Tensor] {
+    let outputs = outputs(of: inputs, form)
     let gradients = try gradient(of: outputs[0], withRespectTo: optimizer.values)
     // Without their history, or the whole step's graph would live as long as the loss does.
     let results = outputs.map { $0.stopGradient() }
-    let isUpdate = try progress.withLock { progress in
-      try startAverage(&progress)
-      guard options.accumulation > 1 else {
-        try optimizer.step(gradients: options.clipping?(gradients) ?? gradients, evaluating: results)
-        try progress.average?.update()
-        return true
-      }
-      try progress.accumulator.add(gradients, weight: Double(samples), evaluating: results)
-      progress.batches += 1
-      guard progress.batches >= options.accumulation || endsGroup else { return false }
-      try take(&progress)
-      return true
-    }
-    return (results, isUpdate)
+    try use(gradients, results)
+    return results
   }
+
+  /// The update as a recorded step; `nil` where it cannot be one.
+  private func replayed(_ inputs: [Tensor], _ form: StepForm) throws -> [Tensor]? {
+    if isDirect.load(ordering: .relaxed) { return nil }
+    let step = compiled.withLock { known in
+      if let step = known[form] { return step }
+      let step = CompiledTrainingStep(model, optimizer) { [unowned self] in outputs(of: $0, form) }
+      known[form] = step
+      return step
+    }
+    do {
+      return try step(inputs)
+    } catch let error as TensorError where error.operation == "CompiledFunction" {
+      isDirect.store(true, ordering: .relaxed)
+      return nil
+    }
+  }
+
+  /// Has recorded steps compared with what the model does now, after code ran that may have changed it.
+  func recheck() { compiled.withLock { for step in $0.values { step.recheck() } } }
 
   private func take(_ progress: inout Progress) throws {
     progress.batches = 0
-    let gradients = progress.accumulator.takeMean()
-    try optimizer.step(gradients: options.clipping?(gradients) ?? gradients)
+    try optimizer.step(gradients: progress.accumulator.takeMean())
     try progress.average?.update()
   }
 

@@ -1,22 +1,6 @@
 import KilnEngine
 import KilnOptimizers
 
-/// How gradients are held in bounds before an update.
-public enum GradientClipping: Sendable, Hashable {
-  /// Each element within -limit...limit. Keras' clipvalue.
-  case value(Double)
-  /// All together scaled down to this L2 norm. PyTorch's clip_grad_norm_, Keras' global_clipnorm.
-  case globalNorm(Double)
-
-  /// The bounded gradients.
-  func callAsFunction(_ gradients: [Tensor]) -> [Tensor] {
-    switch self {
-    case .value(let limit): clipByValue(gradients, limit: limit)
-    case .globalNorm(let limit): clipByGlobalNorm(gradients, maxNorm: limit).gradients
-    }
-  }
-}
-
 /// What a trainer does beside loss, gradients and update.
 public struct TrainerOptions: Sendable {
   /// An exponential moving average of the weights; see `WeightAverage`.

@@ -7,7 +7,8 @@ extension Layer {
   public func weightsHash() throws -> String {
     var sum = Checksum()
     for named in namedParameters {
-      let value = named.parameter.value
+      // A tensor of its own: one that keeps the parameter in memory would make the next step copy it.
+      let value = named.parameter.value.stopGradient()
       sum.add("\(named.name) \(value.shape) \(value.dtype)\n".utf8)
       sum.add(try value.hostBytes())
     }

@@ -8,6 +8,9 @@ final class CountingDriver: DeviceDriver {
   private let base: any DeviceDriver
   let compilations = Atomic<Int>(0)
   let allocations = Atomic<Int>(0)
+  let launches = Atomic<Int>(0)
+  /// The programs in the order of their compilation.
+  let programs = Mutex<[Program]>([])
 
   init(_ device: Device) { base = device.driver }
 
@@ -26,8 +29,21 @@ final class CountingDriver: DeviceDriver {
   }
   func compile(_ program: Program) throws -> any CompiledProgram {
     compilations.add(1, ordering: .relaxed)
-    return try base.compile(program)
+    programs.withLock { $0.append(program) }
+    return Counted(base: try base.compile(program), counter: self)
   }
   func synchronize() throws { try base.synchronize() }
   func memoryUse() -> MemoryUse { base.memoryUse() }
+
+  private final class Counted: CompiledProgram {
+    let base: any CompiledProgram
+    let counter: CountingDriver
+    init(base: any CompiledProgram, counter: CountingDriver) { (self.base, self.counter) = (base, counter) }
+    var program: Program { base.program }
+    var launches: Int { base.launches }
+    func run(_ bindings: Bindings) throws {
+      counter.launches.add(base.launches, ordering: .relaxed)
+      try base.run(bindings)
+    }
+  }
 }
