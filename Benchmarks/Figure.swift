@@ -24,7 +24,10 @@ struct Figure: Codable {
   var spread: Double
   /// Of the first steps.
   var losses: [Double]
+}
 
+/// Figures as JSON, with names in snake case.
+extension KilnBench {
   static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data) throws -> Value {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase

@@ -31,8 +31,8 @@ struct TrainBenchmark: ParsableCommand {
 
   func run() throws {
     let chosen = try workloads.isEmpty ? Workload.all : workloads.map { try Workload.named($0) }
-    let names = try deviceNames()
-    let earlier = try compare.map { try Figure.decode([Figure].self, Files.read($0)) } ?? []
+    let names = try BenchmarkDevices.named(devices).map(\.name)
+    let earlier = try compare.map { try KilnBench.decode([Figure].self, Files.read($0)) } ?? []
     if let json { try Files.write(Data(), to: json) }
     var figures: [Figure] = []
     var disagreements: [String] = []
@@ -54,20 +54,11 @@ struct TrainBenchmark: ParsableCommand {
         print(Table.line(figure, beside: row[0], before: before))
       }
       figures += row
-      if let json { try Files.write(Figure.encode(figures, pretty: true), to: json) }
+      if let json { try Files.write(KilnBench.encode(figures, pretty: true), to: json) }
     }
     if !disagreements.isEmpty {
       throw BenchmarkFailure(description: "losses differ between devices: \(disagreements.joined(separator: "; "))")
     }
-  }
-
-  private func deviceNames() throws -> [String] {
-    if let devices {
-      return try devices.split(separator: ",").map {
-        try Device.named($0.trimmingCharacters(in: .whitespaces)).name
-      }
-    }
-    return Array(Device.all.prefix(2)).map(\.name)
   }
 
   /// Runs a worker process.
@@ -89,7 +80,7 @@ struct TrainBenchmark: ParsableCommand {
     guard process.terminationStatus == 0 else {
       throw BenchmarkFailure(description: "\(workload) failed on \(device) (exit code \(process.terminationStatus))")
     }
-    return try Figure.decode(Figure.self, data)
+    return try KilnBench.decode(Figure.self, data)
   }
 
   private func coldFirstStep(_ workload: String, _ device: String) throws -> Double {

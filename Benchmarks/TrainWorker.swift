@@ -20,7 +20,7 @@ struct TrainWorker: ParsableCommand {
   func run() throws {
     let (workload, device) = (try Workload.named(workload), try Device.named(device))
     let figure = try measure(workload, on: device)
-    print(String(decoding: try Figure.encode(figure), as: UTF8.self))
+    print(String(decoding: try KilnBench.encode(figure), as: UTF8.self))
   }
 
   private func measure(_ workload: Workload, on device: Device) throws -> Figure {

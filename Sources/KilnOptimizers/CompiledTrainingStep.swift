@@ -75,7 +75,7 @@ extension Optimizer {
   /// The state with the blocks of the coming step.
   fileprivate func arranged() throws -> State {
     try withState { state in
-      try arrange(&state, allParameters.indices.filter { allParameters[$0].parameter.isTrainable })
+      try arrange(&state, trainable)
       return state
     }
   }

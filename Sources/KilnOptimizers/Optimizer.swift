@@ -79,9 +79,15 @@ public final class Optimizer: Sendable {
     (allParameters, self.buffers) = (parameters, buffers)
     guarded = Mutex(
       State(rules: rules, groupOf: groupOf, schedule: schedule, steps: parameters.map { _ in 0 }))
+    // Now rather than in the first step, so that its graph reads the parameters where those of later steps do. What
+    // cannot be evaluated says so in the step.
+    withState { try? arrange(&$0, trainable) }
   }
 
   func withState<R>(_ body: (inout State) throws -> R) rethrows -> R { try guarded.withLock { try body(&$0) } }
+
+  /// Indices of the parameters that are trainable now.
+  var trainable: [Int] { allParameters.indices.filter { allParameters[$0].parameter.isTrainable } }
 
   /// What the next step updates, by name: the parameters that are trainable now.
   public var parameters: [NamedParameter] { allParameters.filter(\.parameter.isTrainable) }
@@ -130,7 +136,7 @@ public final class Optimizer: Sendable {
   /// state are then as before, unless the device failed in the middle of the run.
   public func step(gradients: [Tensor], evaluating others: [Tensor] = []) throws {
     try withState { state in
-      let trainable = allParameters.indices.filter { allParameters[$0].parameter.isTrainable }
+      let trainable = trainable
       try check(gradients, for: trainable)
       try arrange(&state, trainable)
       let update = BlockUpdate(state)
