@@ -96,7 +96,7 @@ struct OpsBenchmark: ParsableCommand {
 
   /// Values of the operand's kind; a few thousand that are repeated, as making millions would take longer than timing.
   private static func tensor(
-    _ operand: Operand, _ shape: [Int], _ dtype: DType, _ bits: inout SeededBits, _ device: Device
+    _ operand: OpCases.Operand, _ shape: [Int], _ dtype: DType, _ bits: inout SeededBits, _ device: Device
   ) -> Tensor {
     let count = shape.reduce(1, *)
     let some = operand.fill(&bits, [min(count, 65536)])

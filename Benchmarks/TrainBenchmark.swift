@@ -107,7 +107,7 @@ struct TrainBenchmark: ParsableCommand {
 }
 
 /// The file that `--json` and `--compare` name.
-private enum Files {
+enum Files {
   static func read(_ path: String) throws -> Data {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw BenchmarkFailure(description: "\(path): cannot be read; --compare takes a file that --json wrote")

@@ -132,7 +132,8 @@ public final class Optimizer: Sendable {
   /// Updates every trainable parameter, in place where nothing else holds its old value, and evaluates `others` (such as
   /// the loss) and the model's pending running statistics in the same run.
   ///
-  /// `gradients` are in the order of `parameters`. Throws their errors, or those of the device; the parameters and the
+  /// `gradients` are in the order of `parameters`. Where a parameter was evaluated by itself since the last step (read, say),
+  /// its group gets new memory once, by a program of its own. Throws their errors, or those of the device; the parameters and the
   /// state are then as before, unless the device failed in the middle of the run.
   public func step(gradients: [Tensor], evaluating others: [Tensor] = []) throws {
     try withState { state in

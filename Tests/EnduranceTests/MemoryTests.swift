@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 /// Trains in a process of its own, so that only training moves its resident memory, and watches that from outside.
@@ -26,18 +27,26 @@ struct MemoryTests {
     process.standardOutput = output
     process.standardError = output
     try process.run()
-    var samples: [Double] = []
+    // One line for each epoch says how far the training is: what comes before it (start, data, kernels) may take longer.
+    let text = Mutex("")
+    output.fileHandleForReading.readabilityHandler = { handle in
+      let new = String(decoding: handle.availableData, as: UTF8.self)
+      text.withLock { $0 += new }
+    }
+    var samples: [(epoch: Int, bytes: Double)] = []
     while process.isRunning {
-      if let resident = Self.residentBytes(of: process.processIdentifier) { samples.append(resident) }
+      let epoch = text.withLock { $0.split(separator: "\n").count { $0.hasPrefix("Epoch ") } }
+      if let resident = Self.residentBytes(of: process.processIdentifier) { samples.append((epoch, resident)) }
       usleep(5_000)
     }
-    // One line for each epoch: less than a pipe holds for the runs above, so nothing had to be read before.
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    try #require(process.terminationStatus == 0, "kiln train failed:\n\(text)")
-    try #require(samples.count >= 100, "the run was too short to be watched: \(samples.count) samples\n\(text)")
-
-    let warm = Self.median(samples[samples.count * 25 / 100..<samples.count * 35 / 100])
-    let late = Self.median(samples[samples.count * 85 / 100..<samples.count * 95 / 100])
+    output.fileHandleForReading.readabilityHandler = nil
+    try #require(process.terminationStatus == 0, "kiln train failed:\n\(text.withLock { $0 })")
+    func resident(from first: Double, to last: Double) throws -> Double {
+      let part = samples.filter { first...last ~= Double($0.epoch) / Double(epochs) }.map(\.bytes).sorted()
+      try #require(part.count >= 10, "the run was too short to be watched: \(samples.count) samples")
+      return part[part.count / 2]
+    }
+    let (warm, late) = (try resident(from: 0.25, to: 0.35), try resident(from: 0.85, to: 0.95))
     #expect(abs(late / warm - 1) <= 0.02, "resident \(warm / 1e6) MB after warm-up, \(late / 1e6) MB at the end")
   }
 
@@ -46,10 +55,5 @@ struct MemoryTests {
     let fields = text.split(separator: " ")
     guard fields.count > 1, let pages = Double(fields[1]), pages > 0 else { return nil }
     return pages * Double(sysconf(Int32(_SC_PAGESIZE)))
-  }
-
-  private static func median(_ values: ArraySlice<Double>) -> Double {
-    let sorted = values.sorted()
-    return sorted[sorted.count / 2]
   }
 }

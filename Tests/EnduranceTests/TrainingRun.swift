@@ -16,8 +16,9 @@ struct TrainingRun {
     optimizer = Optimizer(Adam(learningRate: 0.001), for: model)
     features = .randomUniform([48, 32], generator: generator, on: device)
     labels = .randomIntegers([48], low: 0, high: 10, generator: generator, on: device)
-    // In memory, as a data set and a model in training are: the first step's program is then the one of all steps.
-    try evaluate([features, labels] + model.parameters.map(\.value))
+    // In memory, as a data set is (the optimizer has put the parameters there): the first step's program is then the one
+    // of all steps.
+    try evaluate([features, labels])
   }
 
   /// One step; returns the loss before it, which is evaluated in the same run.
