@@ -6,7 +6,9 @@ import Kiln
 struct KilnBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kiln-bench", abstract: "Measures Kiln on its devices.",
-    subcommands: [TrainBenchmark.self, OpsBenchmark.self, GrowthBenchmark.self, MatmulBenchmark.self, TrainWorker.self], defaultSubcommand: TrainBenchmark.self)
+    subcommands: [
+      TrainBenchmark.self, OpsBenchmark.self, GrowthBenchmark.self, MatmulBenchmark.self, TrainWorker.self,
+    ], defaultSubcommand: TrainBenchmark.self)
 }
 
 extension Duration {

@@ -43,7 +43,8 @@ struct LogPlot {
       let path = one.points.map { "\(rounded(across($0.x))),\(rounded(down($0.y)))" }.joined(separator: " ")
       body += "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"2\"/>\n"
       for point in one.points {
-        body += "<circle cx=\"\(rounded(across(point.x)))\" cy=\"\(rounded(down(point.y)))\" r=\"3\" fill=\"\(color)\"/>\n"
+        body +=
+          "<circle cx=\"\(rounded(across(point.x)))\" cy=\"\(rounded(down(point.y)))\" r=\"3\" fill=\"\(color)\"/>\n"
       }
       if let last = one.points.last {
         body += text(one.name, across(last.x) - 6, down(last.y) - 10, anchor: "end", color: color)

@@ -151,7 +151,8 @@ public final class Trainer: Sendable {
   ) throws -> (outputs: [Tensor], isUpdate: Bool) {
     try progress.withLock { try startAverage(&$0) }
     guard options.accumulation > 1 else {
-      let outputs = try replayed(inputs, form) ?? built(inputs, form) { try optimizer.step(gradients: $0, evaluating: $1) }
+      let outputs =
+        try replayed(inputs, form) ?? built(inputs, form) { try optimizer.step(gradients: $0, evaluating: $1) }
       try progress.withLock { try $0.average?.update() }
       return (outputs, true)
     }

@@ -149,7 +149,9 @@ struct CompiledStepTests {
     let optimizer = Optimizer(SGD(learningRate: 0.1), for: model)
     let x = Tensor.randomNormal([6, 4], generator: RandomGenerator(seed: 2), on: .cpu)
     let y = Tensor([0, 1, 2, 0, 1, 2] as [Int32], on: .cpu)
-    let loss: @Sendable (Tensor, Tensor) -> Tensor = { logits, labels in softmaxCrossEntropy(logits: logits * weights, labels: labels) }
+    let loss: @Sendable (Tensor, Tensor) -> Tensor = { logits, labels in
+      softmaxCrossEntropy(logits: logits * weights, labels: labels)
+    }
     let step = CompiledTrainingStep(model, optimizer) { [loss(model($0[0]), $0[1])] }
     #expect(throws: TensorError.self) { try step([x, y]) }
 
