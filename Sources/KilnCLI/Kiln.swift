@@ -9,7 +9,7 @@ struct KilnCommand: ParsableCommand {
     commandName: "kiln", abstract: "Trains neural networks on the CPU and on OpenCL devices.",
     subcommands: [
       DataCommand.self, Devices.self, SelfTestCommand.self, New.self, Train.self, Resume.self, EvaluateRun.self,
-      PredictRun.self, Runs.self, Export.self, Inspect.self,
+      PredictRun.self, Report.self, Runs.self, Export.self, Inspect.self,
     ])
 
   static func main() {

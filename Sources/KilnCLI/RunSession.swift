@@ -43,7 +43,8 @@ struct RunSession {
   /// Trains from where the newest whole checkpoint stands, or from the beginning, and reports.
   func train(_ sets: RunSets) throws -> (TrainingHistory, Evaluation) {
     print("Training \(plan.name) on \(device.name) (\(device.driver.summary))")
-    let callbacks = try callbacks()
+    let diagnostics = RunDiagnostics(sets.training, path: folder.diagnosesPath) { Terminal.complain("kiln: \($0)") }
+    let callbacks = try callbacks() + [diagnostics]
     let state = try restored(callbacks)
 
     Interrupt.listen()
@@ -80,6 +81,7 @@ struct RunSession {
     print("Run: \(folder.path)")
     try folder.finish(
       RunResult(weights: hash, test: result, seconds: history.seconds, stopReason: trainerStop(history)))
+    try writeReport(history, test: sets.test, to: folder.reportPath)
     return (history, result)
   }
 

@@ -1,7 +1,7 @@
 import KilnEngine
 import Synchronization
 
-/// Notes the calls of a model's layers while `summary` runs it.
+/// Notes the calls of a model's layers while `summary` or `traced` runs it.
 final class LayerRecorder: Sendable {
   /// One call of a layer.
   struct Call {
@@ -12,6 +12,8 @@ final class LayerRecorder: Sendable {
     var module: any Module
     var outputShape: Shape?
     var operations = 0
+    /// What the call gave, for those who look at values.
+    var output: Tensor?
     /// The numbers of the values that were made meanwhile; nil for none.
     var values: ClosedRange<UInt64>?
   }
@@ -32,7 +34,10 @@ final class LayerRecorder: Sendable {
   private let state = Mutex(State())
   private let paths: [ObjectIdentifier: [(path: String, type: Any.Type)]]
 
-  init(root: any Module) {
+  private let keepsOutputs: Bool
+
+  init(root: any Module, keepsOutputs: Bool = false) {
+    self.keepsOutputs = keepsOutputs
     var paths: [ObjectIdentifier: [(path: String, type: Any.Type)]] = [:]
     for (name, module) in root.namedModules {
       if let identity = module.layerIdentity { paths[identity, default: []].append((name, type(of: module))) }
@@ -75,6 +80,7 @@ final class LayerRecorder: Sendable {
       state.calls[index].outputShape = y.shape
       state.calls[index].operations = operations
       if Tensor.newestValue > mark { state.calls[index].values = mark + 1...Tensor.newestValue }
+      if keepsOutputs { state.calls[index].output = y }
     }
     return y
   }

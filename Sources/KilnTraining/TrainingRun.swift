@@ -26,6 +26,8 @@ public final class TrainingRun {
   /// Whether the epoch's last batch is done, but `endEpoch` has not been heard of yet.
   public private(set) var isEpochComplete = false
 
+  /// Its batches, for those who repeat some of them.
+  let source: TrainingSource
   private let validation: ValidationData?
   private let callbacks: [any TrainingCallback]
   private let onProgress: ((TrainingProgress) -> Void)?
@@ -65,7 +67,7 @@ public final class TrainingRun {
     (self.state.seed, self.state.batchSize, self.state.sampleCount) = (seed, batchSize, sampleCount)
     metrics = MetricSums(trainer.measuresTraining ? trainer.metrics : [])
     if let state { try metrics.restore(state.metrics) }
-    self.validation = validation
+    (self.source, self.validation) = (source, validation)
     // A checkpoint holds what the others have made of the step or epoch.
     self.callbacks = callbacks.filter { !($0 is Checkpointing) } + callbacks.filter { $0 is Checkpointing }
     (self.onProgress, self.onEpoch) = (onProgress, onEpoch)
@@ -133,13 +135,13 @@ public final class TrainingRun {
   func endEpoch() throws {
     try drain()
     var report = EpochReport(
-      epoch: state.epoch, epochs: epochs, loss: state.position > 0 ? state.lossSum / Double(state.position) : .nan,
-      seconds: seconds(clock.now - epochStart))
+      epoch: state.epoch, epochs: epochs, loss: state.meanLoss, seconds: seconds(clock.now - epochStart))
     report.validation = try validation.map { try trainer.evaluate($0) }
     report.metrics = metrics.values
     report.learningRate = trainer.optimizer.scheduledLearningRates[0]
     state.history.epochs.append(report)
     (state.epoch, state.position, state.batch, state.lossSum) = (state.epoch + 1, 0, 0, 0)
+    state.skippedSamples = nil
     metrics = MetricSums(trainer.measuresTraining ? trainer.metrics : [])
     isEpochComplete = false
     onEpoch?(report)
@@ -166,7 +168,12 @@ public final class TrainingRun {
     for (outputs, weight) in pending {
       let value = try outputs[0].item()
       guard value.isFinite else {
+        // Batches, and so updates unless gradients are accumulated.
         let step = state.history.stepLosses.count + 1
+        if try callbacks.contains(where: { try $0.lossNotFinite(self, step: step, loss: value) }) {
+          state.skippedSamples = (state.skippedSamples ?? 0) + weight
+          continue
+        }
         throw TensorError(
           operation: "Trainer.fit",
           rule: "the loss must be finite, got \(value) at step \(step) (epoch \(state.epoch + 1))",

@@ -58,6 +58,17 @@ struct MutationTests {
         }
       ),
       (
+        "safetensors",
+        Malformed.safetensors(
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+            + "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,1],\"data_offsets\":[8,12]}}", data: 12),
+        { path, bytes in
+          try Data(bytes).write(to: URL(fileURLWithPath: path))
+          let file = try SafetensorsFile(path)
+          for name in file.names { _ = try file.array(name) }
+        }
+      ),
+      (
         "csv", Malformed.text("a,b\n1,\"2\"\n3,4\n"),
         { path, bytes in
           _ = try Table(bytes: bytes, file: path).numbers()

@@ -68,7 +68,7 @@ struct RunCommandTests {
     let trained = try Self.kiln("train", "digits", "--device", "cpu", "--epochs", "3", "--output", run)
     #expect(trained.status == 0, "\(trained.errors)")
     let hash = try #require(trained.weights)
-    for name in ["run.json", "result.json", "history.csv", "log.jsonl", "checkpoints", "tensorboard"] {
+    for name in ["run.json", "result.json", "history.csv", "log.jsonl", "checkpoints", "tensorboard", "report.html"] {
       #expect(FileManager.default.fileExists(atPath: "\(run)/\(name)"), "\(name)")
     }
 
@@ -109,6 +109,13 @@ struct RunCommandTests {
     #expect(model.graph.initializer.contains { $0.name == "1.weight" && $0.dims == [64, 64] })
     let inspected = try Self.kiln("inspect", run)
     #expect(inspected.output.contains("whole; step 135"))
+
+    for file in ["\(run)/report.html", folder.path + "/other.html"] {
+      if file.hasSuffix("other.html") { #expect(try Self.kiln("report", run, "--output", file).status == 0) }
+      let page = try String(contentsOfFile: file, encoding: .utf8)
+      #expect(
+        page.contains("Confusion matrix") && page.contains("data:image/png;base64,") && page.contains("<polyline"))
+    }
 
     let runs = try Self.kiln("runs", folder.path)
     #expect(runs.output.split(separator: "\n").count == 2)

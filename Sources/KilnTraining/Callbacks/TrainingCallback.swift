@@ -18,6 +18,9 @@ public protocol TrainingCallback: AnyObject {
   func trainingBegan(_ run: TrainingRun) throws
   /// After every update. To read losses here waits for the device.
   func stepEnded(_ run: TrainingRun) throws
+  /// The loss of batch `step` (from 1, over all epochs) is not finite; it may be found some updates later. Whoever undid the update answers
+  /// `true`, and the training goes on; otherwise it ends with an error, which may be a better one that is thrown here.
+  func lossNotFinite(_ run: TrainingRun, step: Int, loss: Double) throws -> Bool
   func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws
   /// After the last epoch, or the one that `TrainingRun.stop` ended; not after an error.
   func trainingEnded(_ run: TrainingRun) throws
@@ -38,6 +41,7 @@ extension TrainingCallback {
   public func restore(_ state: CallbackState) throws {}
   public func trainingBegan(_ run: TrainingRun) throws {}
   public func stepEnded(_ run: TrainingRun) throws {}
+  public func lossNotFinite(_ run: TrainingRun, step: Int, loss: Double) throws -> Bool { false }
   public func epochEnded(_ run: TrainingRun, _ report: EpochReport) throws {}
   public func trainingEnded(_ run: TrainingRun) throws {}
 }

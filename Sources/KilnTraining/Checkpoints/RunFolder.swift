@@ -51,7 +51,9 @@ public struct RunResult: Sendable, Hashable, Codable {
 ///     history.csv    one line for each epoch
 ///     log.jsonl      what happened when
 ///     tensorboard/   event files; see `TensorBoardLog`
+///     diagnoses.json what went wrong on the way, in words; see `RunDiagnostics`
 ///     result.json    once it is finished
+///     report.html    the same for people: see `RunReport`
 public struct RunFolder: Sendable, Hashable {
   public var path: String
 
@@ -60,6 +62,8 @@ public struct RunFolder: Sendable, Hashable {
   public var checkpoints: CheckpointStore { CheckpointStore("\(path)/checkpoints") }
   public var historyPath: String { "\(path)/history.csv" }
   public var logPath: String { "\(path)/log.jsonl" }
+  public var diagnosesPath: String { "\(path)/diagnoses.json" }
+  public var reportPath: String { "\(path)/report.html" }
   private var configurationPath: String { "\(path)/run.json" }
   private var resultPath: String { "\(path)/result.json" }
 
@@ -97,6 +101,12 @@ public struct RunFolder: Sendable, Hashable {
   public func result() throws -> RunResult? {
     guard Folders.exists(resultPath) else { return nil }
     return try JSONFile.decode(RunResult.self, from: resultPath, fix: "resume the run, which writes it again")
+  }
+
+  /// What `RunDiagnostics` wrote; nothing for a run without it. Throws `DataError`.
+  public func diagnoses() throws -> [Diagnosis] {
+    guard Folders.exists(diagnosesPath) else { return [] }
+    return try JSONFile.decode([Diagnosis].self, from: diagnosesPath, fix: "remove it")
   }
 
   /// Writes `result.json`.

@@ -10,6 +10,8 @@ public struct TrainingState: Sendable, Hashable, Codable {
   public var position = 0
   /// The sum over those samples of their losses.
   public var lossSum = 0.0
+  /// Samples of that epoch in updates that were undone, as their loss was not finite.
+  public var skippedSamples: Int?
   /// What the trainer's metrics have seen of that epoch, as JSON.
   public var metrics: [String: String] = [:]
   /// Updates taken by the optimizer. A schedule goes by these alone.
@@ -42,4 +44,10 @@ public struct TrainingState: Sendable, Hashable, Codable {
   }
 
   public init() {}
+
+  /// The epoch's mean loss so far over the samples that counted; NaN before there are any.
+  var meanLoss: Double {
+    let count = position - (skippedSamples ?? 0)
+    return count > 0 ? lossSum / Double(count) : .nan
+  }
 }
