@@ -34,6 +34,8 @@ public final class RunDiagnostics: TrainingCallback {
   private var skippedInARow = 0
   /// Updates between snapshots where nothing is skipped.
   private static let interval = 50
+  /// Updates between snapshots: few enough to be repeated, and each makes the update after it move to new memory.
+  private static let snapshotInterval = 500
   private static let mostSkips = 10
 
   /// - Parameters:
@@ -77,7 +79,7 @@ public final class RunDiagnostics: TrainingCallback {
         skippedInARow = 0
       }
       try takeSnapshot(run)
-    } else if run.state.step % Self.interval == 0 {
+    } else if run.state.step % Self.snapshotInterval == 0 {
       try run.settle()
       try takeSnapshot(run)
     }
