@@ -1,11 +1,14 @@
 """Ten steps of every optimizer, and the first 1,000 values of every schedule, in float64 by PyTorch.
 
-The optimizers' steps are there in float32 too (`rule32.`). Lion and LAMB, which PyTorch lacks, follow the formulas of their
-papers, in numpy.
-Run: python make_optimizers.py (needs torch and numpy); writes optimizers.npz and schedules.npz beside itself.
+The optimizers' steps are there in float32 too (`rule32.`). Lion and LAMB, which PyTorch lacks, are Keras'; LAMB with decay,
+which Keras leaves out of the trust ratio, follows the paper's formula, in numpy.
+Run: python make_optimizers.py (needs torch, keras and numpy); writes optimizers.npz and schedules.npz beside itself.
 """
+import os
 import pathlib
 
+os.environ["KERAS_BACKEND"] = "torch"
+import keras
 import numpy as np
 import torch
 from torch.optim import lr_scheduler as S
@@ -57,12 +60,11 @@ for dtype, prefix in (torch.float64, "rule."), (torch.float32, "rule32."):
         out[prefix + name] = np.stack(trace)
 
 
-def lion(start, gradients, lr=1e-4, b1=0.9, b2=0.99, wd=0.0):
-    w, m, trace = start.copy(), np.zeros_like(start), []
+def by_keras(optimizer, start, gradients):
+    w, trace = keras.Variable(start, dtype=start.dtype.name), []
     for g in gradients:
-        w = w - lr * (np.sign(b1 * m + (1 - b1) * g) + wd * w)
-        m = b2 * m + (1 - b2) * g
-        trace.append(w)
+        optimizer.apply([torch.tensor(g)], [w])
+        trace.append(w.numpy().copy())
     return np.stack(trace)
 
 
@@ -78,10 +80,14 @@ def lamb(start, gradients, lr=1e-3, b1=0.9, b2=0.999, eps=1e-6, wd=0.0):
     return np.stack(trace)
 
 
+K = keras.optimizers
 for dtype, prefix in (np.float64, "rule."), (np.float32, "rule32."):
+    keras.config.set_floatx(np.dtype(dtype).name)
     given = start.astype(dtype), gradients.astype(dtype)
-    out[prefix + "lion"], out[prefix + "lion-decay"] = lion(*given), lion(*given, 0.01, 0.8, 0.9, 0.1)
-    out[prefix + "lamb"], out[prefix + "lamb-decay"] = lamb(*given), lamb(*given, 0.01, 0.8, 0.9, 1e-4, 0.1)
+    out[prefix + "lion"] = by_keras(K.Lion(1e-4, 0.9, 0.99), *given)
+    out[prefix + "lion-decay"] = by_keras(K.Lion(0.01, 0.8, 0.9, weight_decay=0.1), *given)
+    out[prefix + "lamb"] = by_keras(K.Lamb(1e-3, 0.9, 0.999, 1e-6), *given)
+    out[prefix + "lamb-decay"] = lamb(*given, 0.01, 0.8, 0.9, 1e-4, 0.1)
 
 # Rosenbrock's function of two parameters, [2] and [1, 2].
 for name, options in {
