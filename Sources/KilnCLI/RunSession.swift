@@ -1,3 +1,4 @@
+import Foundation
 import Kiln
 import KilnConfiguration
 
@@ -65,6 +66,8 @@ struct RunSession {
       onEpoch: { report in
         bar.clear()
         print(line(report))
+        // A log file or a pipe is to say where the training is, too.
+        fflush(nil)
       })
     if Interrupt.isRequested {
       bar.clear()

@@ -65,6 +65,19 @@ public final class Parameter: Sendable {
   /// Puts a tensor in the value's place, as it is, or takes it away: for the time of a trace.
   package func substitute(_ standIn: Tensor?) { state.withLock { $0.standIn = standIn } }
 
+  /// Whether a graph or another tensor may refer to the present value: what was computed from it can then only be
+  /// differentiated by it as it is.
+  package var isInUse: Bool {
+    state.withLock { state in
+      guard case .own(var tensor) = state.content else { return true }
+      // The only reference, for a moment, if it is the only one.
+      state.content = .own(Self.nothing)
+      defer { state.content = .own(tensor) }
+      return !tensor.isUniquelyReferenced()
+    }
+  }
+  private static let nothing = Tensor.zeros([0])
+
   /// Makes the value a part of `storage`, until another is set.
   func move(into storage: ParameterStorage, as member: Int) {
     state.withLock { $0.content = .shared(storage, member: member) }

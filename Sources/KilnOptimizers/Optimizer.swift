@@ -79,9 +79,11 @@ public final class Optimizer: Sendable {
     (allParameters, self.buffers) = (parameters, buffers)
     guarded = Mutex(
       State(rules: rules, groupOf: groupOf, schedule: schedule, steps: parameters.map { _ in 0 }))
-    // Now rather than in the first step, so that its graph reads the parameters where those of later steps do. What
-    // cannot be evaluated says so in the step.
-    withState { try? arrange(&$0, trainable) }
+    // Now rather than in the first step, so that its graph reads the parameters where those of later steps do; unless there
+    // is such a graph already. What cannot be evaluated says so in the step.
+    if !trainable.contains(where: { allParameters[$0].parameter.isInUse }) {
+      withState { try? arrange(&$0, trainable) }
+    }
   }
 
   func withState<R>(_ body: (inout State) throws -> R) rethrows -> R { try guarded.withLock { try body(&$0) } }

@@ -142,6 +142,16 @@ struct CompiledStepTests {
     #expect(driver.launches.load(ordering: .relaxed) - before <= 13)
   }
 
+  @Test("a loss that is older than the optimizer is differentiated by the parameters all the same")
+  func olderLoss() throws {
+    let model = Sequential { Dense(4, 3, generator: RandomGenerator(seed: 1), on: .cpu) }
+    let loss = square(model(Tensor.ones([2, 4], on: .cpu))).sum()
+    let optimizer = Optimizer(SGD(learningRate: 0.1), for: model)
+    for gradient in try gradient(of: loss, withRespectTo: optimizer.values) {
+      #expect(try gradient.doubles().contains { $0 != 0 })
+    }
+  }
+
   @Test("a step that cannot be replayed is refused, and the trainer runs it all the same")
   func refusal() throws {
     let model = Sequential { Dense(4, 3, generator: RandomGenerator(seed: 1), on: .cpu) }

@@ -8,7 +8,7 @@ struct MemoryTests {
   private static let environment = ProcessInfo.processInfo.environment
 
   /// Steps to train for; `make endurance` sets 20,000.
-  private static let steps = environment["KILN_ENDURANCE_STEPS"].flatMap(Int.init) ?? 9_000
+  private static let steps = environment["KILN_ENDURANCE_STEPS"].flatMap(Int.init) ?? 18_000
 
   /// MNIST's perceptron if its files are at hand and the run is a long one, else the embedded digits.
   private static let recipe: (name: String, stepsPerEpoch: Int) =

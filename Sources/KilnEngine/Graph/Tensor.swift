@@ -4,7 +4,7 @@
 /// first read (`scalars(as:)`, `item()`, printing) or to `evaluate`. A mistake gives a tensor that carries the error
 /// to there. Tensors are values: nothing ever changes one.
 public struct Tensor: Sendable {
-  let node: Node
+  private(set) var node: Node
   init(_ node: Node) { self.node = node }
 
   public var shape: Shape { node.shape }
@@ -19,4 +19,7 @@ public struct Tensor: Sendable {
   public var isEvaluated: Bool { node.storage != nil }
   /// The address in bytes of its buffer, for tests of aliasing. `nil` before evaluation.
   public var bufferIdentity: ObjectIdentifier? { node.storage.map { ObjectIdentifier($0.buffer) } }
+
+  /// Whether no other tensor and no graph refers to this value.
+  package mutating func isUniquelyReferenced() -> Bool { isKnownUniquelyReferenced(&node) }
 }
