@@ -31,7 +31,9 @@ find -L "$scratch/release" -maxdepth 1 -name '*.resources' -exec cp -rL {} "dist
 
 # A library's file, as the run-time linker of this machine finds it.
 library() {
-  ldconfig -p | awk -v name="$1" -v arch="$arch" '$1 == name && (arch != "x86_64" || /x86-64/) { print $NF; exit }'
+  # All lines are read: to leave early would end ldconfig with a broken pipe, and the script with it.
+  ldconfig -p | awk -v name="$1" -v arch="$arch" '
+    !found && $1 == name && (arch != "x86_64" || /x86-64/) { print $NF; found = 1 }'
 }
 # What a file needs that is not glibc's.
 needs() {
