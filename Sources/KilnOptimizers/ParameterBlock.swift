@@ -48,7 +48,8 @@ extension Optimizer {
           ? ParameterStorage.joined(
             members.map { slots[$0]?[position] ?? freshSlot(slot, allParameters[$0].parameter.shape, storage, rule) })
           : freshSlot(slot, storage.whole.shape, storage, rule)
-        // Memory of its own: the state that a slot came from may be another's too.
+        // A tensor of its own: a step gives its slots away, and the one that this came from may be another's too. What
+        // was joined is one already.
         let own = members.count > 1 ? whole : whole.stopGradient()
         try evaluate(own)
         return own
