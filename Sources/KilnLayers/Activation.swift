@@ -25,6 +25,8 @@ public enum Activation: Hashable, Sendable {
   /// Over the last axis.
   case softmax
   case logSoftmax
+  /// A name that was misspelt: what it is applied to carries an error with the near matches.
+  case unknown(String)
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
     switch self {
@@ -49,6 +51,7 @@ public enum Activation: Hashable, Sendable {
     case .logSigmoid: KilnEngine.logSigmoid(x)
     case .softmax: x.softmax(axis: -1)
     case .logSoftmax: x.logSoftmax(axis: -1)
+    case .unknown(let name): Self.refused(name, x)
     }
   }
 
@@ -69,7 +72,7 @@ public enum Activation: Hashable, Sendable {
     case .selu: 3.0 / 4
     case .leakyReLU(let slope): (2 / (1 + slope * slope)).squareRoot()
     case .relu, .relu6, .elu, .celu, .gelu, .geluTanh, .silu, .mish, .softplus, .hardswish: 2.0.squareRoot()
-    case .identity, .sigmoid, .hardtanh, .hardsigmoid, .softsign, .logSigmoid, .softmax, .logSoftmax: 1
+    case .identity, .sigmoid, .hardtanh, .hardsigmoid, .softsign, .logSigmoid, .softmax, .logSoftmax, .unknown: 1
     }
   }
 }

@@ -35,6 +35,8 @@ public struct Loss: Sendable {
   /// What it takes for predictions: metrics go by it, and models that end otherwise are refused.
   public let predictions: PredictionKind
   private let function: Function
+  /// Of a name that was misspelt.
+  private(set) var fault: TensorError?
 
   /// A loss of one's own.
   public init(_ name: String, predictions: PredictionKind = .unspecified, _ function: @escaping Function) {
@@ -55,10 +57,11 @@ public struct Loss: Sendable {
   }
 
   /// Keras' SparseCategoricalCrossentropy: of probabilities, held at 1e-7, or, more exactly, of logits.
-  public static func sparseCategoricalCrossEntropy(fromLogits: Bool = false) -> Loss {
-    if fromLogits { return softmaxCrossEntropy() }
+  public static func sparseCategoricalCrossEntropy(fromLogits: Bool = false, labelSmoothing: Double = 0) -> Loss {
+    if fromLogits { return softmaxCrossEntropy(labelSmoothing: labelSmoothing) }
     return Loss("sparse_categorical_crossentropy", predictions: .probabilities) {
-      KilnLayers.softmaxCrossEntropy(logits: logarithm($0), labels: $1, weights: $2)
+      KilnLayers.softmaxCrossEntropy(
+        logits: logarithm($0), labels: $1, labelSmoothing: labelSmoothing, weights: $2)
     }
   }
 
@@ -148,4 +151,19 @@ public struct Loss: Sendable {
   /// probabilities, and have "_from_logits" added where they take logits. Throws a `TensorError` with near matches for a
   /// name that is not known.
   public static func named(_ name: String) throws -> Loss { try Names.find(name, kind: "loss", in: table) }
+}
+
+/// By its name: `Trainer(model, optimizer: Adam(), loss: "mse")`. A name that is not known makes a loss whose values carry
+/// the error that `named` throws, and that a trainer refuses.
+extension Loss: ExpressibleByStringLiteral {
+  public init(stringLiteral name: String) {
+    do {
+      self = try .named(name)
+    } catch {
+      let fault =
+        error as? TensorError ?? TensorError(operation: "Loss", rule: "\(error)", fix: "choose one of Loss.names")
+      self.init(name) { predictions, _, _ in predictions.sum().replacing(fault) }
+      self.fault = fault
+    }
+  }
 }

@@ -12,6 +12,8 @@ public struct TrainingMetric: Sendable {
   let outputs: @Sendable (_ predictions: Tensor, _ labels: Tensor, PredictionKind) -> [Tensor]
   let start: @Sendable () -> any MetricSum
   let count: Int
+  /// Of a name that was misspelt.
+  private(set) var fault: TensorError?
 
   /// A metric of one's own. `outputs` chooses what of a batch's predictions and labels is read (`count` tensors);
   /// `update` takes it in.
@@ -132,6 +134,21 @@ public struct TrainingMetric: Sendable {
   /// The metric of this name, as Keras, scikit-learn or torchmetrics spell it. Throws a `TensorError` with near matches
   /// for a name that is not known.
   public static func named(_ name: String) throws -> TrainingMetric { try Names.find(name, kind: "metric", in: table) }
+}
+
+/// By its name: `metrics: ["accuracy", .f1]`. A name that is not known makes a metric that a trainer refuses with the error
+/// that `named` throws.
+extension TrainingMetric: ExpressibleByStringLiteral {
+  public init(stringLiteral name: String) {
+    do {
+      self = try .named(name)
+    } catch {
+      self.init(name, Accuracy(), isMaximized: true, update: { _, _ in throw error })
+      fault =
+        error as? TensorError
+        ?? TensorError(operation: "TrainingMetric", rule: "\(error)", fix: "choose one of TrainingMetric.names")
+    }
+  }
 }
 
 /// A metric at work.

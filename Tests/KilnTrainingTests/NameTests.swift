@@ -41,6 +41,76 @@ struct NameTests {
     #expect(Names.nearest("", in: Activation.names).isEmpty)
   }
 
+  @Test("names stand beside values in every argument")
+  func literals() throws {
+    let data = try Small.dataset(.cpu)
+    func trained(_ model: Sequential, _ trainer: (Sequential) throws -> Trainer) throws -> String {
+      let trainer = try trainer(model)
+      try trainer.fit(data, epochs: 2, batchSize: 16)
+      return try trainer.model.weightsHash()
+    }
+    func named() -> Sequential {
+      let generator = RandomGenerator(seed: 5)
+      return Sequential {
+        Dense(6, 8, activation: "ReLU", initializer: "he_normal", generator: generator, on: .cpu)
+        Dense(8, 6, activation: "linear", biasInitializer: "zeros", generator: generator, on: .cpu)
+      }
+    }
+    func valued() -> Sequential {
+      let generator = RandomGenerator(seed: 5)
+      return Sequential {
+        Dense(6, 8, activation: .relu, initializer: .heNormal, generator: generator, on: .cpu)
+        Dense(8, 6, biasInitializer: .zeros, generator: generator, on: .cpu)
+      }
+    }
+    let expected = try trained(valued()) {
+      Trainer($0, optimizer: Adam(), loss: .softmaxCrossEntropy(), metrics: [.accuracy])
+    }
+    for trainer: (Sequential) throws -> Trainer in [
+      { Trainer($0, optimizer: Adam(), loss: "softmax_cross_entropy", metrics: ["accuracy"]) },
+      { try Trainer($0, optimizer: "adam", loss: "softmax_cross_entropy", metrics: ["accuracy"]) },
+      { try Trainer($0, optimizer: "adam", loss: .softmaxCrossEntropy(), metrics: ["accuracy", .f1]) },
+    ] {
+      #expect(try trained(named(), trainer) == expected)
+    }
+    for name in Initializer.names { _ = try Initializer.named(name) }
+    let stopping = EarlyStopping(monitor: "val_accuracy")
+    #expect(stopping.monitor == .validationAccuracy && EarlyStopping(monitor: "loss").monitor == .loss)
+    #expect(try MonitoredValue.named("validation_mae").isMaximized == false)
+    let recurrent = SimpleRNN(6, 4, activation: "relu", on: .cpu)
+    #expect(try recurrent(Tensor.ones([1, 2, 6], on: .cpu)).doubles().allSatisfy { $0 >= 0 })
+  }
+
+  @Test("a misspelt name as a value is carried to where it is used, and never ends the program")
+  func misspeltLiterals() throws {
+    let data = try Small.dataset(.cpu)
+    func message(_ body: () throws -> Void) -> String {
+      do {
+        try body()
+        return ""
+      } catch { return "\(error)" }
+    }
+    let x = Tensor.ones([2, 6], on: .cpu)
+    let activation = Dense(6, 6, activation: "rellu", on: .cpu)
+    #expect(message { _ = try activation(x).doubles() }.contains("there is no activation 'rellu'; near it: 'relu'"))
+    let initializer = Dense(6, 6, initializer: "he_norml", on: .cpu)
+    #expect(message { _ = try initializer(x).doubles() }.contains("near it: 'he_normal'"))
+    let recurrent = SimpleRNN(6, 4, activation: "tahn", on: .cpu)
+    #expect(message { _ = try recurrent(x.reshaped(to: [1, 2, 6])).doubles() }.contains("near it: 'tanh'"))
+    let wrong = Trainer(Sequential { Dense(6, 6, activation: "rellu", on: .cpu) }, optimizer: Adam())
+    #expect(message { try wrong.fit(data, epochs: 1) }.contains("near it: 'relu'"))
+    let loss = Trainer(model(.identity), optimizer: Adam(), loss: "softmax_cross_entrpy")
+    #expect(message { try loss.fit(data, epochs: 1) }.contains("near it: 'softmax_cross_entropy'"))
+    #expect(message { _ = try loss.loss(x, Tensor([0, 1], on: .cpu)).item() }.contains("there is no loss"))
+    let metric = Trainer(model(.identity), optimizer: Adam(), metrics: ["acuracy"])
+    #expect(message { try metric.fit(data, epochs: 1) }.contains("near it: 'accuracy'"))
+    let monitor = EarlyStopping(monitor: "val_acuracy")
+    let trainer = Trainer(model(.identity), optimizer: Adam(), metrics: [.accuracy])
+    #expect(
+      message { try trainer.fit(data, epochs: 1, validation: data, callbacks: [monitor]) }.contains("is not measured"))
+    #expect(message { _ = try Trainer(model(.identity), optimizer: "adm", loss: .hinge) }.contains("near it: 'adam'"))
+  }
+
   @Test("a last activation that does not belong to the loss is refused, by names and by values")
   func mismatches() throws {
     let data = try Small.dataset(.cpu)

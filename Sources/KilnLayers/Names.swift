@@ -17,7 +17,12 @@ public enum Names {
       guard isPart || edits <= max(1, max(wanted.count, other.count) / 3) else { return nil }
       return (isPart ? min(edits, 2) : edits, index)
     }
-    return scored.sorted { ($0.distance, $0.index) < ($1.distance, $1.index) }.prefix(limit).map { known[$0.index] }
+    var nearest: [String] = []
+    for one in scored.sorted(by: { ($0.distance, $0.index) < ($1.distance, $1.index) })
+    where nearest.count < limit && !nearest.contains(known[one.index]) {
+      nearest.append(known[one.index])
+    }
+    return nearest
   }
 
   /// What `nearest` found, for an error: "; near it: 'adam', 'nadam'", or nothing.
@@ -27,11 +32,13 @@ public enum Names {
   }
 
   /// The value of the entry that has this name. Throws a `TensorError` with near matches and all first names.
-  static func find<Value>(_ name: String, kind: String, in table: [(names: [String], value: Value)]) throws -> Value {
+  package static func find<Value>(
+    _ name: String, kind: String, in table: [(names: [String], value: Value)]
+  ) throws -> Value {
     let wanted = key(name)
     if let entry = table.first(where: { $0.names.contains { key($0) == wanted } }) { return entry.value }
     throw TensorError(
-      operation: "Trainer", rule: "there is no \(kind) '\(name)'" + hint(name, in: table.flatMap(\.names)),
+      operation: "Names", rule: "there is no \(kind) '\(name)'" + hint(name, in: table.flatMap(\.names)),
       fix: "choose one of " + table.compactMap(\.names.first).joined(separator: ", "))
   }
 
