@@ -19,6 +19,11 @@ public struct HostArray: Hashable, Sendable {
     (self.dtype, self.shape, self.bytes) = (dtype, shape, bytes)
   }
 
+  /// float32 numbers; throws as above.
+  public init(_ values: [Float], shape: Shape) throws {
+    try self.init(dtype: .float32, shape: shape, bytes: values.withUnsafeBytes { Array($0) })
+  }
+
   /// For callers that have checked.
   init(unchecked dtype: DType, _ shape: Shape, _ bytes: [UInt8]) {
     (self.dtype, self.shape, self.bytes) = (dtype, shape, bytes)

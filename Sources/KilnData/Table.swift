@@ -20,6 +20,9 @@ public struct Table: Sendable, Hashable {
   public var lines: [Int]
   public var columns: Int { header?.count ?? rows.first?.count ?? 0 }
 
+  /// No rows yet.
+  init(file: String, header: [String]?) { (self.file, self.header, rows, lines) = (file, header, [], []) }
+
   /// Reads a file. `separator` is by default a tab for names that end in `.tsv` or `.tsv.gz`, else a comma.
   /// Throws `DataError` for ragged rows, stray or open quotes, and text that is not UTF-8, naming the line.
   public init(contentsOf path: String, separator: Character? = nil, header: Header = .automatic) throws {

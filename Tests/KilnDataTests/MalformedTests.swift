@@ -153,6 +153,7 @@ struct Malformed: Sendable {
   static let npz: [Malformed] = {
     let good = golden("deflated.npz")
     let read: @Sendable (String) throws -> Void = { _ = try readNPZArrays($0) }
+    let rows: @Sendable (String) throws -> Void = { _ = try RecordFile.npz($0, "b") }
     let end = good.count - 22
     return [
       Malformed("npz empty", [], "no zip directory", read),
@@ -162,6 +163,10 @@ struct Malformed: Sendable {
       Malformed("npz directory entry", changed(good, end + 16, [1, 0, 0, 0]), "entry is missing", read),
       Malformed("npz too many", changed(good, end + 10, [200, 0]), "entry is missing", read),
       Malformed("npz data", changed(good, 60, [1, 2, 3, 4, 5, 6, 7, 8]), "npz", read),
+      Malformed("npz rows deflated", good, "deflated array", rows),
+      Malformed("npz rows cut", Array(golden("stored.npz").dropLast(9)), "no zip directory", rows),
+      Malformed(
+        "npz rows place", changed(golden("stored.npz"), golden("stored.npz").count - 6, [255, 255]), "too early", rows),
     ]
   }()
 
@@ -365,6 +370,61 @@ struct MalformedTests {
         #expect(!message.contains("\n") && message.utf8.count < 1000, "\(file.name): \(message)")
       }
     }
+  }
+
+  /// What a reader says; nothing where it takes the file.
+  private static func refusal(_ read: () throws -> Void) -> String {
+    do {
+      try read()
+      return ""
+    } catch { return "\(error)" }
+  }
+
+  @Test("the command says the same of them, and exits with 1")
+  func command() throws {
+    let kiln = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+      .appending(path: "kiln")
+    let kinds: [([Malformed], String, (String) throws -> Void)] = [
+      (Malformed.idx, ".idx", { _ = try HostArray(idx: $0) }),
+      (Malformed.gzip, ".idx.gz", { _ = try HostArray(idx: $0) }),
+      (Malformed.npy, ".npy", { _ = try HostArray(npy: $0) }), (Malformed.npz, ".npz", { _ = try readNPZArrays($0) }),
+      (Malformed.tables, ".csv", { _ = try Table(contentsOf: $0) }),
+      (Malformed.images, ".png", { _ = try Picture(contentsOf: $0) }),
+      (Malformed.sounds, ".wav", { _ = try HostArray.wave($0) }),
+      (Malformed.texts, ".txt", { _ = try TextFile.read($0) }),
+      (Malformed.tokenizers, ".bpe", { _ = try BPETokenizer(contentsOf: $0) }),
+      (
+        Malformed.safetensors, ".safetensors",
+        { path in
+          let file = try SafetensorsFile(path)
+          for name in file.names { _ = try file.array(name) }
+        }
+      ),
+    ]
+    var refused = 0
+    for (files, suffix, read) in kinds {
+      for file in files {
+        try DataFiles.with(file.bytes, suffix: suffix) { path in
+          let expected = Self.refusal { try read(path) }
+          let process = Process()
+          process.executableURL = kiln
+          process.arguments = ["inspect", path]
+          let errors = Pipe()
+          process.standardOutput = FileHandle.nullDevice
+          process.standardError = errors
+          try process.run()
+          let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+          process.waitUntilExit()
+          #expect(process.terminationReason == .exit, "\(file.name)")
+          // What only a certain use of the file refuses, such as its rows in any order, is fine as a whole.
+          #expect(process.terminationStatus == (expected.isEmpty ? 0 : 1), "\(file.name): \(said)")
+          #expect(said == (expected.isEmpty ? "" : "kiln: \(expected)\n"), "\(file.name): \(said)")
+          if !expected.isEmpty { refused += 1 }
+        }
+      }
+    }
+    print("\(refused) malformed files refused by the command")
+    #expect(refused >= 150)
   }
 
   @Test("files and folders that are not there are named by every reader")

@@ -25,6 +25,14 @@ struct MutationTests {
         }
       ),
       (
+        "npz rows", Malformed.golden("stored.npz"),
+        { path, bytes in
+          try Data(bytes).write(to: URL(fileURLWithPath: path))
+          let file = try RecordFile.npz(path, "b")
+          for row in 0..<min(file.count, 10) { _ = try file.sample(at: row) }
+        }
+      ),
+      (
         "png", Malformed.golden("rgb.png"),
         { _ = try Picture(bytes: Self.sealed($1), file: $0, maximumPixels: 1 << 20) }
       ),

@@ -53,6 +53,27 @@ struct NPYTests {
     }
   }
 
+  @Test("rows of a stored archive are read where they lie")
+  func rows() throws {
+    let golden = DataFiles.golden("stored.npz")
+    let file = try RecordFile.npz(golden, "b")
+    #expect(try file.count == 5 && file.sample(at: 3).features.values(as: Int64.self) == [3])
+    let arrays = [
+      "x": HostArray(.float32, [3, 2, 2], (0..<12).map { Float($0) }),
+      "y": HostArray(.uint8, [3], [7, 8, 9] as [UInt8]),
+    ]
+    try DataFiles.with([]) { path in
+      try writeNPZArrays(arrays, to: path)
+      let pairs = try PairedDataset(features: RecordFile.npz(path, "x"), labels: RecordFile.npz(path, "y"))
+      let sample = try pairs.sample(at: 1)
+      #expect(sample.features == HostArray(.float32, [2, 2], [4, 5, 6, 7] as [Float]))
+      #expect(sample.label.values(as: Int64.self) == [8])
+      #expect(DataFiles.message { _ = try RecordFile.npz(path, "z") }.contains("has no array 'z'; it has x, y"))
+      try writeNPZArrays(arrays, to: path, compressed: true)
+      #expect(DataFiles.message { _ = try RecordFile.npz(path, "x") }.contains("deflated"))
+    }
+  }
+
   @Test("stored and deflated archives, both ways")
   func archives() throws {
     let stored = try readNPZArrays(DataFiles.golden("stored.npz"))

@@ -61,6 +61,38 @@ struct ReaderTests {
     }
   }
 
+  @Test("a CSV file in parts is the table in one; windows of bytes are those of its tokens")
+  func parts() throws {
+    let text = "a,b\n" + (0..<10).map { "\($0),\"x\n\($0)\"\n" }.joined()
+    try DataFiles.with(Array(text.utf8), suffix: ".csv") { path in
+      let whole = try Table(contentsOf: path)
+      for count in [1, 3, 10, 20] {
+        let reader = try TableChunks(path, rows: count).makeReader()
+        var (rows, lines): ([[String]], [Int]) = ([], [])
+        while let part = try reader.next() {
+          #expect(part.rows.count <= count && part.header == ["a", "b"])
+          (rows, lines) = (rows + part.rows, lines + part.lines)
+          #expect(reader.position == rows.count)
+        }
+        #expect(rows == whole.rows && lines == whole.lines)
+      }
+    }
+    try DataFiles.with([], suffix: ".csv") { path in
+      #expect(DataFiles.message { _ = try TableChunks(path, header: .present) }.contains("has no header line"))
+    }
+    let bytes = (0..<100).map { UInt8($0) }
+    try DataFiles.with(bytes) { path in
+      let windows = try ByteWindows(path, bytes: 10..<60, length: 8, stride: 5)
+      let tokens = try TokenWindows(bytes[10..<60].map(Int.init), length: 8, stride: 5)
+      #expect(windows.count == tokens.count)
+      for i in 0..<windows.count { #expect(try windows.sample(at: i) == tokens.sample(at: i)) }
+      #expect(DataFiles.message { _ = try ByteWindows(path, bytes: 95..<400, length: 8) }.contains("needs more bytes"))
+    }
+    try DataFiles.with(DataFiles.gzip(bytes)) { path in
+      #expect(DataFiles.message { _ = try ByteWindows(path, length: 2) }.contains("gzip"))
+    }
+  }
+
   @Test("a CSV file row by row, with quotes over lines")
   func table() throws {
     let text = "a,b,kind\n1,2,cat\n\n\"3\",4,\"dog\"\n5,\"6\",cat\r\n"

@@ -49,6 +49,33 @@ public struct DataLoader: Sendable {
     return false
   }
 
+  /// The number of the data set's samples; `nil` for a stream.
+  public var sampleCount: Int? {
+    if case .dataset(let dataset) = source { return dataset.count }
+    return nil
+  }
+
+  /// At most so many samples in memory, to look at: from all over a data set, or the first ones of a stream. Throws what
+  /// their reader does, and `TensorError` where there is none.
+  public func samples(_ limit: Int, on device: Device = .default) throws -> ArrayDataset {
+    var samples: [Sample] = []
+    var names: (Int) -> String = { "sample \($0)" }
+    switch source {
+    case .dataset(let dataset):
+      let count = min(max(limit, 0), dataset.count)
+      samples = try (0..<count).map { try dataset.sample(at: $0 * dataset.count / count) }
+      names = { dataset.name(of: $0 * dataset.count / count) }
+    case .stream(let stream):
+      let reader = try stream.makeReader()
+      while samples.count < limit, let sample = try reader.next() { samples.append(sample) }
+      names = { "\(stream.name), sample \($0)" }
+    }
+    let batch = try Batch(samples, positions: Array(samples.indices), padding: padding, name: names)
+    let (features, labels) = batch.tensors(on: device)
+    try evaluate(features, labels)
+    return try ArrayDataset(features: features, labels: labels)
+  }
+
   /// A loader of a data set. Throws `TensorError` for a batch size below 1.
   public init(
     _ dataset: any Dataset, batchSize: Int = 32, sampler: Sampler = .shuffled, seed: UInt64 = 0,

@@ -88,6 +88,9 @@ extension HostArray {
       columns: columns)
   }
 
+  /// A table's rows: the reverse. Throws `TensorError` for arrays that are no float64 [rows, columns].
+  public func rowValues() throws -> [[Double]] { try tableRows(self, nil, "rowValues") }
+
   init(rows: [[Double]], columns: Int) { self.init(.float64, [rows.count, columns], rows.flatMap { $0 }) }
 }
 

@@ -132,6 +132,51 @@ public struct RecordFile: Dataset {
     return try RecordFile(path, format: format)
   }
 
+  /// The rows of axis 0 of one array of a `.npz` archive, without labels (the label is 0), read where they lie: an archive
+  /// that is larger than memory is one of numpy's `savez`. Throws `DataError` for one that is deflated.
+  public static func npz(_ path: String, _ name: String) throws -> RecordFile {
+    let file = try Descriptor(path)
+    let entries = try ZipArchive(file).entries()
+    guard let entry = entries.first(where: { $0.name == name + ".npy" }) else {
+      throw DataError(
+        file: path, rule: "has no array '\(name)'",
+        fix:
+          "it has \(entries.map { String($0.name.hasSuffix(".npy") ? $0.name.dropLast(4) : $0.name[...]) }.joined(separator: ", "))"
+      )
+    }
+    guard entry.method == 0 else {
+      throw DataError(
+        file: "\(path)(\(entry.name))", rule: "rows of a deflated array cannot be read in any order",
+        fix: "write it with numpy.savez, or read it whole with readNPZArrays")
+    }
+    guard entry.packed == entry.size, entry.start <= file.size, entry.size <= file.size - entry.start else {
+      throw ZipArchive(file).damaged(entry.start, "the archive ends too early")
+    }
+    let head = try file.read(at: entry.start, min(entry.size, 1 << 16))
+    let (dtype, shape, start) = try HostArray.npyLayout(head, file: "\(path)(\(entry.name))")
+    guard shape.rank >= 1 else {
+      throw DataError(
+        file: "\(path)(\(entry.name))", rule: "is a scalar, it has no rows", fix: "read it with readNPZArrays")
+    }
+    var format = try RecordFormat.raw(Shape(Array(shape.dimensions.dropFirst())), dtype)
+    (format.headerSize, format.count) = (entry.start + start, shape[0])
+    guard shape[0] == 0 || (entry.size - start) / format.recordSize == shape[0],
+      (entry.size - start) % format.recordSize == 0
+    else {
+      throw DataError(
+        file: "\(path)(\(entry.name))", place: "byte \(entry.start + start)",
+        rule:
+          "\(shape) \(dtype) needs \(shape[0]) records of \(format.recordSize) bytes, \(entry.size - start) are there",
+        fix: "the archive is damaged; write it again")
+    }
+    return RecordFile(path, file, format, count: shape[0])
+  }
+
+  /// For those who have looked at the file.
+  private init(_ path: String, _ file: Descriptor, _ format: RecordFormat, count: Int) {
+    (self.path, self.file, self.format, self.count) = (path, file, format, count)
+  }
+
   /// Reads one record.
   public func sample(at position: Int) throws -> Sample {
     try checkPosition(position, count, path)

@@ -70,7 +70,7 @@ public struct TableStream: DataStream {
     }
   }
 
-  private static func mark(_ path: String, _ separator: Character?) throws -> UInt8 {
+  static func mark(_ path: String, _ separator: Character?) throws -> UInt8 {
     let isTSV = path.hasSuffix(".tsv") || path.hasSuffix(".tsv.gz")
     guard let mark = (separator ?? (isTSV ? "\t" : ",")).asciiValue, mark != 10, mark != 13, mark != 34 else {
       throw DataError(
