@@ -29,13 +29,6 @@ extension Trainer {
     }
   }
 
-  func evaluate(_ data: ValidationData) throws -> Evaluation {
-    switch data {
-    case .array(let dataset): try evaluate(dataset)
-    case .loader(let loader): try evaluate(loader)
-    }
-  }
-
   private func evaluate(_ next: () throws -> TrainingBatch?) throws -> Evaluation {
     try check()
     return try withAverage {

@@ -56,8 +56,8 @@ extension Trainer {
       onEpoch: onEpoch)
   }
 
-  private func fit(
-    _ source: TrainingSource, epochs: Int, validation: ValidationData?, callbacks: [any TrainingCallback],
+  func fit(
+    _ source: TrainingSource, epochs: Int, validation: TrainingData?, callbacks: [any TrainingCallback],
     from state: TrainingState?, onProgress: ((TrainingProgress) -> Void)?, onEpoch: ((EpochReport) -> Void)?
   ) throws -> TrainingHistory {
     guard epochs >= 0 else {

@@ -1,4 +1,5 @@
 import KilnEngine
+import KilnLayers
 
 /// Where training stands within an epoch.
 public struct TrainingProgress: Sendable, Hashable {
@@ -69,9 +70,19 @@ public struct MonitoredValue: Sendable, Hashable, Codable {
       throw TensorError(
         operation: operation,
         rule: isThere
-          ? "\(title) needs validation data, got none" : "\(title) is not measured: the metrics are \(measured)",
+          ? "\(title) needs validation data, got none"
+          : "\(title) is not measured: the metrics are \(measured)\(Names.hint(name, in: ["loss", "validation_loss"] + measured))",
         fix: isThere ? "give `fit` validation data, or monitor .loss" : "add it to the trainer's metrics")
     }
+  }
+
+  /// As configurations and Keras name it: "loss", "accuracy", "validation_loss" or "val_loss", "validation_f1" or "val_f1".
+  /// Throws a `TensorError` with near matches for a metric that is not known.
+  public static func named(_ name: String) throws -> MonitoredValue {
+    let prefix = ["validation_", "val_"].first { name.hasPrefix($0) }
+    let rest = String(name.dropFirst(prefix?.count ?? 0))
+    if rest == "loss" { return prefix == nil ? .loss : .validationLoss }
+    return MonitoredValue(try .named(rest), ofValidation: prefix != nil)
   }
 
   /// "validation loss", "accuracy".
@@ -84,6 +95,14 @@ public struct MonitoredValue: Sendable, Hashable, Codable {
   }
 }
 
+/// `EarlyStopping(monitor: "val_accuracy")`. A name that is not known is found out when the training begins: no trainer
+/// measures it.
+extension MonitoredValue: ExpressibleByStringLiteral {
+  public init(stringLiteral name: String) {
+    self = (try? .named(name)) ?? MonitoredValue(name: name, isOfValidation: false, isMaximized: false)
+  }
+}
+
 /// A whole run of `fit`.
 public struct TrainingHistory: Sendable, Hashable, Codable {
   /// Every finished epoch.
@@ -92,7 +111,18 @@ public struct TrainingHistory: Sendable, Hashable, Codable {
   /// One value for each batch: for each update, unless gradients are accumulated.
   public var stepLosses: [Double] = []
   public var seconds = 0.0
+  /// Of `seconds`, those in which training steps were traced and compiled; 0 where their programs were known already.
+  public var compileSeconds = 0.0
   public init() {}
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    epochs = try values.decode([EpochReport].self, forKey: .epochs)
+    stepLosses = try values.decode([Double].self, forKey: .stepLosses)
+    seconds = try values.decode(Double.self, forKey: .seconds)
+    // Older files lack it.
+    compileSeconds = try values.decodeIfPresent(Double.self, forKey: .compileSeconds) ?? 0
+  }
 }
 
 /// The mean loss and the metrics over a data set.

@@ -28,6 +28,7 @@ public final class Trainer: Sendable {
   private let compiled = Mutex<[StepForm: CompiledTrainingStep]>([:])
   /// Whether the step turned out to be one that cannot be replayed.
   private let isDirect = Atomic<Bool>(false)
+  private let compileTime = Mutex(CompileTime())
 
   /// - Parameter metrics: by default the accuracy over validation and test data, where the loss is one of classes.
   public init(
@@ -82,6 +83,21 @@ public final class Trainer: Sendable {
     try check()
   }
 
+  /// With the optimizer's name and values beside it: `optimizer: "adam", loss: .softmaxCrossEntropy()`. Throws as above.
+  public convenience init(
+    _ model: any Layer, optimizer: String, loss: Loss, metrics: [TrainingMetric]? = nil, learningRate: Double? = nil,
+    options: TrainerOptions = TrainerOptions(), device: Device? = nil
+  ) throws {
+    let rule = try UpdateRules.named(optimizer, learningRate: learningRate)
+    if let device { try model.move(to: device) }
+    self.init(model, optimizer: rule, loss: loss, metrics: metrics, options: options)
+    try check()
+  }
+
+  /// The seconds that training steps took to be traced and compiled so far: 0 where all their programs were known, and
+  /// the whole of a first step until there was a second one.
+  public var compileSeconds: Double { compileTime.withLock { $0.seconds } }
+
   /// Where the model is.
   public var device: Device { model.namedParameters.first?.parameter.value.device ?? .default }
 
@@ -93,6 +109,7 @@ public final class Trainer: Sendable {
 
   /// Throws where model, loss and options do not belong together.
   func check() throws {
+    if let fault = loss.fault ?? metrics.lazy.compactMap(\.fault).first { throw fault }
     if let fault = options.fault() ?? ModelEnding.mismatch(model, loss) {
       throw TensorError(operation: "Trainer", rule: fault.rule, fix: fault.fix)
     }
@@ -128,7 +145,11 @@ public final class Trainer: Sendable {
       measures: measures)
     // All that a step reads beside the model is an input of its program.
     let inputs = batch.inputs + (classWeights.map { [$0] } ?? [])
-    return try update(inputs, form, samples: batch.count, endsGroup: isLast)
+    let (start, programs) = (ContinuousClock.now, ProgramCache.shared.compilations)
+    let result = try update(inputs, form, samples: batch.count, endsGroup: isLast)
+    let compiled = ProgramCache.shared.compilations != programs
+    compileTime.withLock { $0.add(seconds(ContinuousClock.now - start), compiled: compiled) }
+    return result
   }
 
   /// The loss and what metrics read, a pure function of the inputs (features, labels, weights of samples, of classes,
@@ -211,11 +232,15 @@ public final class Trainer: Sendable {
     progress.average = try WeightAverage(of: model, decay: averaging.decay, correctsBias: averaging.correctsBias)
   }
 
-  /// Takes up an average that was saved.
-  func restoreAverage(_ averages: [String: Tensor], updates: Int) throws {
+  /// Takes up an average that was saved; `nil` stands for the time before the first update.
+  func restoreAverage(_ saved: (averages: [String: Tensor], updates: Int)?) throws {
     try progress.withLock { progress in
+      guard let saved else {
+        progress.average = nil
+        return
+      }
       try startAverage(&progress)
-      try progress.average?.restore(averages: averages, updates: updates)
+      try progress.average?.restore(averages: saved.averages, updates: saved.updates)
     }
   }
 

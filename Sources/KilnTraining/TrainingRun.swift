@@ -28,7 +28,7 @@ public final class TrainingRun {
 
   /// Its batches, for those who repeat some of them.
   let source: TrainingSource
-  private let validation: ValidationData?
+  private let validation: TrainingData?
   private let callbacks: [any TrainingCallback]
   private let onProgress: ((TrainingProgress) -> Void)?
   private let onEpoch: ((EpochReport) -> Void)?
@@ -43,10 +43,12 @@ public final class TrainingRun {
   private let clock = ContinuousClock()
   private var epochStart: ContinuousClock.Instant
   private var start: ContinuousClock.Instant
+  /// Of the run that it goes on from, and of what the trainer did before.
   private let secondsBefore: Double
+  private let compileSecondsBefore: Double
 
   init(
-    trainer: Trainer, epochs: Int, source: TrainingSource, from state: TrainingState?, validation: ValidationData?,
+    trainer: Trainer, epochs: Int, source: TrainingSource, from state: TrainingState?, validation: TrainingData?,
     callbacks: [any TrainingCallback], onProgress: ((TrainingProgress) -> Void)?, onEpoch: ((EpochReport) -> Void)?
   ) throws {
     let (sampleCount, batchSize, seed) = (source.sampleCount, source.batchSize, source.seed)
@@ -72,6 +74,7 @@ public final class TrainingRun {
     self.callbacks = callbacks.filter { !($0 is Checkpointing) } + callbacks.filter { $0 is Checkpointing }
     (self.onProgress, self.onEpoch) = (onProgress, onEpoch)
     secondsBefore = self.state.history.seconds
+    compileSecondsBefore = self.state.history.compileSeconds - trainer.compileSeconds
     epochStart = clock.now
     start = epochStart
     updateState()
@@ -101,6 +104,14 @@ public final class TrainingRun {
       for (name, array) in own.arrays { arrays["\(callback.name)/\(name)"] = array }
     }
     return (state, arrays)
+  }
+
+  /// The first samples of the training's first batch, as the model takes them.
+  func firstSamples(_ limit: Int) throws -> (features: Tensor, labels: Tensor)? {
+    guard var inputs = try source.batches(0, 0)()?.chosen else { return nil }
+    inputs = inputs.map { $0.shape[0] > limit ? $0[..<limit].stopGradient() : $0 }
+    try evaluate(inputs)
+    return (inputs[0], inputs[1])
   }
 
   // MARK: - What `fit` calls
@@ -161,6 +172,7 @@ public final class TrainingRun {
     state.learningRate = trainer.optimizer.learningRate
     state.generators["default"] = RandomGenerator.default.state
     state.history.seconds = secondsBefore + seconds(clock.now - start)
+    state.history.compileSeconds = max(compileSecondsBefore + trainer.compileSeconds, 0)
   }
 
   /// One after the other, so that the sum does not depend on when they were read.

@@ -10,6 +10,12 @@ struct TrainingBatch {
   var isWeighted: Bool
   /// Whether the inputs' rows are still to be chosen, inside the step's program.
   var isGathered = false
+
+  /// Features, labels and weights of the batch alone.
+  var chosen: [Tensor] {
+    guard isGathered, let indices = inputs.last else { return inputs }
+    return inputs.dropLast().map { $0.gathered(indices) }
+  }
 }
 
 /// Where `fit` takes its batches from.
@@ -101,10 +107,4 @@ private final class Gathering {
     inputs[0] = augmentation(inputs[0], samples: Array(batch), epoch: epoch)
     return TrainingBatch(inputs: inputs, count: batch.count, isWeighted: isWeighted)
   }
-}
-
-/// What is evaluated after each epoch.
-enum ValidationData {
-  case array(ArrayDataset)
-  case loader(DataLoader)
 }

@@ -117,6 +117,65 @@ struct CheckpointTests {
     }
   }
 
+  @Test("a checkpoint is as large after many steps as after few: the losses are in a file that only grows")
+  func size() throws {
+    let folder = try TemporaryFolder()
+    let store = CheckpointStore(folder.path, keep: 100)
+    let data = try Small.dataset(.cpu, count: 1000)
+    let trainer = Small.trainer(.cpu)
+    let history = try trainer.fit(
+      data, epochs: 1, batchSize: 2, seed: 2, callbacks: [Checkpointing(store, everySteps: 100)])
+    let all = try store.all()
+    #expect(all.map(\.step) == [100, 200, 300, 400, 500])
+    let sizes = try all.map { checkpoint in
+      try FileManager.default.contentsOfDirectory(atPath: checkpoint.path).reduce(0) { sum, name in
+        let attributes = try FileManager.default.attributesOfItem(atPath: "\(checkpoint.path)/\(name)")
+        return sum + (attributes[.size] as? Int ?? 0)
+      }
+    }
+    // The last one has the epoch's report.
+    #expect(sizes[..<4].allSatisfy { abs($0 - sizes[0]) < 100 } && abs(sizes[4] - sizes[0]) < 1000, "\(sizes)")
+    let losses = URL(filePath: folder.path + "/losses.f64")
+    let whole = try Data(contentsOf: losses)
+    #expect(whole.count == 8 * 500)
+    #expect(try all[2].state().history.stepLosses == Array(history.stepLosses[..<300]))
+    #expect(try all.allSatisfy { try $0.lossDamage() == nil })
+
+    // What the file lost is lost for the history alone.
+    for damaged in [whole.prefix(8 * 250 + 3), whole.prefix(8) + Data([1]) + whole.dropFirst(9), Data()] {
+      try damaged.write(to: losses)
+      if damaged.isEmpty { try FileManager.default.removeItem(at: losses) }
+      #expect(try store.latest().damaged.isEmpty)
+      let damage = try #require(try all[2].lossDamage())
+      #expect(damage.description.hasPrefix(losses.path()) && !damage.description.contains("\n"))
+      let again = Small.trainer(.cpu)
+      let state = try again.restore(all[2])
+      #expect(state.history.stepLosses.count == 300 && state.history.stepLosses.allSatisfy(\.isNaN))
+      let resumed = try again.fit(
+        data, epochs: 1, batchSize: 2, seed: 2,
+        callbacks: [Checkpointing(CheckpointStore(folder.path + "/more", keep: 1))], from: state)
+      #expect(try Small.bits(again) == Small.bits(trainer))
+      #expect(resumed.stepLosses.dropFirst(300) == history.stepLosses.dropFirst(300))
+    }
+  }
+
+  @Test("losses of another course replace those after the checkpoint that it began at")
+  func otherCourse() throws {
+    let folder = try TemporaryFolder()
+    let (store, _, history) = try Self.trained(.cpu, in: folder)
+    let trainer = Small.trainer(.cpu)
+    let sixth = try #require(try store.all().first { $0.step == 6 })
+    let state = try trainer.restore(sixth)
+    trainer.optimizer.learningRate = 0.1
+    let other = try trainer.fit(
+      Small.dataset(.cpu), epochs: 2, batchSize: 16, seed: 2, callbacks: [Checkpointing(store, everySteps: 2)],
+      from: state)
+    #expect(other.stepLosses[..<6] == history.stepLosses[..<6] && other.stepLosses[7] != history.stepLosses[7])
+    let tenth = try #require(try store.all().last { $0.step == 10 })
+    #expect(try tenth.lossDamage() == nil && tenth.state().history.stepLosses == other.stepLosses)
+    #expect(try sixth.lossDamage() == nil)
+  }
+
   @Test("damaged ones that were set aside are not counted, and what a kill left is cleaned up")
   func aside() throws {
     let folder = try TemporaryFolder()

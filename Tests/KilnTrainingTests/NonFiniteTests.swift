@@ -92,6 +92,31 @@ struct NonFiniteTests {
     #expect(abs(history.epochs[0].loss - mean) < 1e-12)
   }
 
+  @Test("a skipped step leaves the average of the weights as it was")
+  func skippingWithAverage() throws {
+    /// Every batch is one sample, so that a skipped one is as if it had never been there.
+    func trained(_ dataset: ArrayDataset, _ positions: [Int]) throws -> (trainer: Trainer, averages: [[Double]]) {
+      let generator = RandomGenerator(seed: 5)
+      let model = Sequential { Dense(6, 6, generator: generator, on: .cpu) }
+      let trainer = Trainer(
+        model, optimizer: Adam(learningRate: 0.01),
+        options: TrainerOptions(averaging: .init(decay: 0.8, correctsBias: true)))
+      let loader = try DataLoader(
+        HostDataset(features: HostArray(dataset.features), labels: HostArray(dataset.labels)).subset(positions),
+        batchSize: 1, sampler: .sequential)
+      try trainer.fit(loader, epochs: 2, callbacks: [RunDiagnostics(dataset, nonFinite: .skipStep)])
+      let averages = try #require(trainer.average).values().sorted { $0.key < $1.key }
+      return (trainer, try averages.map { try $0.value.doubles() })
+    }
+    for bad in [0, 33, 69] {
+      let dataset = try dataset(bad, .nan)
+      let (skipped, averages) = try trained(dataset, Array(0..<70))
+      let (clean, expected) = try trained(dataset, Array(0..<70).filter { $0 != bad })
+      #expect(averages == expected && averages.joined().allSatisfy(\.isFinite), "sample \(bad)")
+      #expect(try Small.bits(skipped) == Small.bits(clean), "sample \(bad)")
+    }
+  }
+
   @Test("gradients that are not finite are undone as well, and ten updates in a row end the training")
   func skippingWeights() throws {
     let zero = try dataset(33, 0)

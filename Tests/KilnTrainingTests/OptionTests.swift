@@ -278,4 +278,42 @@ struct OptionTests {
     let (a, b) = (try trainer.predict(data.features).doubles(), try expected.predict(data.features).doubles())
     #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-4 })
   }
+
+  @Test(
+    "the time to compile the step is told, and is none where the programs are known", arguments: ["cpu", "opencl:0"])
+  func compileTime(name: String) throws {
+    let device = try Device.named(name)
+    // A width of its own, so that no other test has compiled it.
+    func trainer(_ width: Int, accumulation: Int = 1) -> Trainer {
+      let generator = RandomGenerator(seed: 5)
+      let model = Sequential {
+        Dense(6, width, activation: .relu, generator: generator, on: device)
+        Dense(width, 6, generator: generator, on: device)
+      }
+      return Trainer(model, optimizer: Adam(), options: TrainerOptions(accumulation: accumulation))
+    }
+    let data = try Small.dataset(device)
+    for (width, accumulation) in [(37, 1), (38, 2)] {
+      let first = trainer(width, accumulation: accumulation)
+      #expect(first.compileSeconds == 0)
+      let clock = ContinuousClock()
+      var history = TrainingHistory()
+      let whole = try clock.measure { history = try first.fit(data, epochs: 3, batchSize: 16) } / .seconds(1)
+      #expect(history.compileSeconds > 0 && history.compileSeconds < whole)
+      #expect(history.compileSeconds == first.compileSeconds && history.compileSeconds <= history.seconds)
+      let again = try trainer(width, accumulation: accumulation).fit(data, epochs: 3, batchSize: 16)
+      #expect(again.compileSeconds == 0)
+      // Another shape of the batch compiles once more, and the time adds up.
+      let more = try first.fit(data, epochs: 1, batchSize: 15)
+      #expect(more.compileSeconds > 0 && first.compileSeconds > history.compileSeconds)
+    }
+    let folder = try TemporaryFolder()
+    let store = CheckpointStore(folder.path)
+    let log = EventLog(folder.path + "/log.jsonl")
+    let history = try trainer(39).fit(data, epochs: 1, batchSize: 16, callbacks: [Checkpointing(store), log])
+    let kept = try #require(try store.latest().checkpoint).state().history
+    #expect(kept.compileSeconds > 0 && kept.compileSeconds <= history.compileSeconds)
+    #expect(try String(contentsOfFile: log.path, encoding: .utf8).contains("\"compileSeconds\":0."))
+    #expect(RunReport(title: "x", history: history).html.contains("compiling the training step"))
+  }
 }

@@ -167,6 +167,20 @@ struct TensorBoardTests {
     #expect(first.filter { $0.tag == "loss" }.map(\.simpleValue) == history.stepLosses.map { Float($0) })
     #expect(first.count { $0.tag == "weights/0.weight" } == 2)
     #expect(first.first { $0.tag == "weights/0.weight" }?.histo.num == 96)
+    // Of the gradients too, unless they are not wanted, and whatever the data come from.
+    let gradients = first.filter { $0.tag.hasPrefix("gradients/") }
+    #expect(gradients.count == 2 * trainer.optimizer.parameters.count)
+    #expect(gradients.first { $0.tag == "gradients/0.weight" }?.histo.num == 96)
+    for (wanted, count) in [(true, 1), (false, 0)] {
+      let log = TensorBoardLog("\(temporary.path)/\(wanted)", histogramsOfGradients: wanted)
+      let loader = try DataLoader(
+        HostDataset(features: HostArray(data.features), labels: HostArray(data.labels)), batchSize: 16)
+      try Small.trainer(.cpu).fit(loader, epochs: 1, callbacks: [log])
+      let values = try Self.events(try #require(try Self.files("\(temporary.path)/\(wanted)").first))
+        .flatMap(\.summary.value)
+      #expect(
+        values.count { $0.tag == "gradients/4.weight" } == count && values.contains { $0.tag == "weights/4.weight" })
+    }
 
     let again = Small.trainer(.cpu)
     let checkpoint = try #require(try store.all().first { $0.step == 7 })

@@ -19,6 +19,7 @@ public final class Checkpointing: TrainingCallback {
   public let onSave: (Checkpoint) -> Void
   private let generators: [String: RandomGenerator]
   private var written: Int?
+  private var losses: LossLog
   private let clock = ContinuousClock()
   private var savedAt: ContinuousClock.Instant
 
@@ -33,10 +34,12 @@ public final class Checkpointing: TrainingCallback {
     (self.monitor, self.generators, self.minimumSeconds) = (monitor, generators, minimumSeconds)
     (self.interrupted, self.onSave) = (interrupted, onSave)
     savedAt = clock.now
+    losses = LossLog(store.path)
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
     try store.clean()
+    losses = LossLog(store.path)
     (written, savedAt) = (run.state.step > 0 ? run.state.step : nil, clock.now)
   }
 
@@ -68,7 +71,8 @@ public final class Checkpointing: TrainingCallback {
     var (state, arrays) = try run.snapshot()
     for (name, generator) in generators { state.generators[name] = generator.state }
     let checkpoint = try store.save(
-      state, model: run.trainer.model, optimizer: run.trainer.optimizer, average: run.trainer.average, arrays: arrays)
+      state, model: run.trainer.model, optimizer: run.trainer.optimizer, average: run.trainer.average, arrays: arrays,
+      losses: losses)
     (written, savedAt) = (state.step, clock.now)
     onSave(checkpoint)
   }
@@ -92,7 +96,7 @@ extension Trainer {
     try optimizer.restore(
       OptimizerState(stepCount: state.step, steps: state.parameterSteps, slots: slots, groups: state.groups))
     if options.averaging != nil, let updates = state.averageUpdates {
-      try restoreAverage(averages, updates: updates)
+      try restoreAverage((averages, updates))
     }
     for callback in callbacks {
       let prefix = "\(callback.name)/"

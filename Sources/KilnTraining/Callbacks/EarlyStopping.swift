@@ -81,7 +81,7 @@ public final class EarlyStopping: TrainingCallback {
       (String(name.dropFirst(Self.averaged.count)), Tensor(array, on: run.trainer.device))
     }
     if !averages.isEmpty {
-      try run.trainer.restoreAverage(Dictionary(uniqueKeysWithValues: averages), updates: averageUpdates)
+      try run.trainer.restoreAverage((Dictionary(uniqueKeysWithValues: averages), averageUpdates))
     }
     run.weightsChanged = true
   }

@@ -15,6 +15,7 @@ public final class EventLog: TrainingCallback {
     var step: Int
     var epoch: Int
     var report: EpochReport?
+    var compileSeconds: Double
     var reason: String?
   }
 
@@ -30,7 +31,7 @@ public final class EventLog: TrainingCallback {
     let line = try JSONFile.encode(
       Event(
         time: Date().formatted(.iso8601), event: event, step: run.state.step, epoch: run.state.epoch, report: report,
-        reason: reason), file: path)
+        compileSeconds: run.state.history.compileSeconds, reason: reason), file: path)
     let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw failure("cannot be opened") }
     defer { close(descriptor) }

@@ -12,6 +12,8 @@ import KilnOptimizers
 ///     callbacks.safetensors  what callbacks keep, if they keep tensors
 ///     state.json             a `TrainingState`
 ///     manifest.json          size and checksum of each of these
+///
+/// The losses of single batches lie in one file for all checkpoints of a run, `losses.f64` beside them.
 public struct Checkpoint: Sendable, Hashable {
   /// The folder.
   public var path: String
@@ -67,9 +69,37 @@ public struct Checkpoint: Sendable, Hashable {
 
   static let advice = "the checkpoint is damaged; use an earlier one"
 
-  /// Where the training stood. Throws `DataError`.
+  /// Where the training stood. Throws `DataError`. Of batches whose losses cannot be read any more (see `lossDamage`)
+  /// they are NaN: what is to come does not depend on them.
   public func state() throws -> TrainingState {
+    var state = try savedState()
+    if let mark = state.losses {
+      state.history.stepLosses =
+        (try? LossLog.read(mark, in: folder)) ?? Array(repeating: .nan, count: max(mark.count, 0))
+    }
+    return state
+  }
+
+  /// What is wrong with the file of losses as far as this checkpoint needs it. Throws `DataError` for a checkpoint that is
+  /// damaged itself.
+  public func lossDamage() throws -> DataError? {
+    guard let mark = try savedState().losses else { return nil }
+    do {
+      _ = try LossLog.read(mark, in: folder)
+      return nil
+    } catch let error as DataError {
+      return error
+    }
+  }
+
+  private func savedState() throws -> TrainingState {
     try decode(TrainingState.self, from: "\(path)/\(Self.files.state)")
+  }
+
+  /// The folder of the run's checkpoints.
+  private var folder: String {
+    let above = (path as NSString).deletingLastPathComponent
+    return above.isEmpty ? "." : above
   }
 
   /// Loads the weights and buffers alone into a model. Throws `LoadError` if they do not fit.

@@ -72,7 +72,20 @@ public struct CheckpointStore: Sendable, Hashable {
     _ state: TrainingState, model: any Module, optimizer: Optimizer, average: WeightAverage? = nil,
     arrays: [String: HostArray] = [:], metadata: [String: String] = [:]
   ) throws -> Checkpoint {
+    try save(
+      state, model: model, optimizer: optimizer, average: average, arrays: arrays, metadata: metadata,
+      losses: LossLog(path))
+  }
+
+  /// The same with a file of losses of which the beginning is known already.
+  func save(
+    _ state: TrainingState, model: any Module, optimizer: Optimizer, average: WeightAverage?,
+    arrays: [String: HostArray], metadata: [String: String] = [:], losses: LossLog
+  ) throws -> Checkpoint {
     try Folders.create(path)
+    var state = state
+    state.losses = try losses.write(state.history.stepLosses)
+    state.history.stepLosses = []
     let digits = String(state.step)
     let name = Self.prefix + String(repeating: "0", count: max(0, 9 - digits.count)) + digits
     let work = "\(path)/\(Self.temporary)\(getpid())-\(name)"

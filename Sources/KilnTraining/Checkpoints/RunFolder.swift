@@ -35,11 +35,14 @@ public struct RunResult: Sendable, Hashable, Codable {
   public var weights: String
   public var test: Evaluation
   public var seconds: Double
+  /// Of these, what the training step took to be traced and compiled.
+  public var compileSeconds: Double?
   /// Why it ended before its last epoch.
   public var stopReason: String?
 
-  public init(weights: String, test: Evaluation, seconds: Double, stopReason: String?) {
+  public init(weights: String, test: Evaluation, seconds: Double, compileSeconds: Double? = nil, stopReason: String?) {
     (self.weights, self.test, self.seconds, self.stopReason) = (weights, test, seconds, stopReason)
+    self.compileSeconds = compileSeconds
   }
 }
 
@@ -47,7 +50,7 @@ public struct RunResult: Sendable, Hashable, Codable {
 ///
 ///     run.json       what it was started with
 ///     config.yaml, preparation.json   of a configuration's run: it, and what was learned from the training data
-///     checkpoints/   see `CheckpointStore`
+///     checkpoints/   see `CheckpointStore`; with the losses of all batches
 ///     history.csv    one line for each epoch
 ///     log.jsonl      what happened when
 ///     tensorboard/   event files; see `TensorBoardLog`

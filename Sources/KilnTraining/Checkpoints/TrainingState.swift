@@ -23,6 +23,8 @@ public struct TrainingState: Sendable, Hashable, Codable {
   public var averageUpdates: Int?
   public var learningRate = 0.0
   public var history = TrainingHistory()
+  /// Which part of the file of losses belongs to `history`, whose own are then left out of `state.json`.
+  var losses: LossLog.Mark?
   /// The states of generators by name; "default" is `RandomGenerator.default`'s.
   public var generators: [String: RandomGenerator.State] = [:]
   /// What decides the order of the samples; a run can only go on with the same.

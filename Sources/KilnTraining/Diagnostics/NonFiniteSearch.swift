@@ -11,11 +11,7 @@ struct NonFiniteSearch {
   private let weights: Tensor?
 
   init(_ trainer: Trainer, _ batch: TrainingBatch) throws {
-    var inputs = batch.inputs
-    if batch.isGathered {
-      let indices = inputs.removeLast()
-      inputs = inputs.map { $0.gathered(indices) }
-    }
+    let inputs = batch.chosen
     try evaluate(inputs)
     (self.trainer, features, labels) = (trainer, inputs[0], inputs[1])
     weights = batch.isWeighted ? inputs[2] : nil

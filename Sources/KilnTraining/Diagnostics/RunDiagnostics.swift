@@ -53,11 +53,6 @@ public final class RunDiagnostics: TrainingCallback {
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
-    guard nonFinite == .stop || run.trainer.options.averaging == nil else {
-      throw TensorError(
-        operation: "RunDiagnostics", rule: "an update cannot be skipped when the weights are averaged",
-        fix: "use `nonFinite: .stop`, or train without the average")
-    }
     diagnoses = []
     if run.isResumed, let path, Folders.exists(path) {
       diagnoses = try JSONFile.decode([Diagnosis].self, from: path, fix: "remove it: it is written anew")

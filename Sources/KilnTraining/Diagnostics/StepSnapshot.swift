@@ -2,7 +2,7 @@ import KilnEngine
 import KilnLayers
 import KilnOptimizers
 
-/// Weights, buffers, optimizer and generators as they were after some update, to go back to. It holds the tensors
+/// Weights, their average, buffers, optimizer and generators as they were after some update, to go back to. It holds the tensors
 /// themselves: the next update then writes elsewhere, so that this costs memory and hardly any time.
 struct StepSnapshot {
   /// Batches trained on by then, over all epochs.
@@ -12,6 +12,8 @@ struct StepSnapshot {
   let batch: Int
   private let weights: [(Parameter, Tensor)]
   private let buffers: [(LayerBuffer, Tensor)]
+  /// `nil` before the first update, which makes it.
+  private let average: (averages: [String: Tensor], updates: Int)?
   private let optimizer: OptimizerState
   private let generators: [(RandomGenerator, RandomGenerator.State)]
 
@@ -20,6 +22,7 @@ struct StepSnapshot {
     weights = trainer.model.parameters.map { ($0, $0.value.stopGradient()) }
     buffers = trainer.model.namedBuffers.map { ($0.buffer, $0.buffer.value.stopGradient()) }
     try evaluate(weights.map(\.1) + buffers.map(\.1))
+    average = try trainer.average?.saved()
     optimizer = trainer.optimizer.state
     self.generators = ([.default] + generators).map { ($0, $0.state) }
   }
@@ -29,6 +32,7 @@ struct StepSnapshot {
     try trainer.finishUpdate()
     for (parameter, value) in weights { parameter.value = value }
     for (buffer, value) in buffers { buffer.value = value }
+    try trainer.restoreAverage(average)
     for (generator, state) in generators { generator.state = state }
     // The rates may have been changed since, by a schedule of epochs; they are not part of the step.
     let rate = trainer.optimizer.learningRate

@@ -137,6 +137,7 @@ public struct RunReport: Sendable {
   private var details: String {
     var rows = facts.map { ($0.name, $0.value) }
     rows.append(("training time", Self.time(history.seconds)))
+    rows.append(("of which compiling the training step", String(format: "%.3f s", history.compileSeconds)))
     if !history.epochs.isEmpty {
       rows.append(("time per epoch", Self.time(history.seconds / Double(history.epochs.count))))
     }

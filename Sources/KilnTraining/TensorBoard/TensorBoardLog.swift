@@ -2,29 +2,39 @@ import KilnData
 import KilnEngine
 
 /// Writes what a training does for TensorBoard: the loss of each step, and for each epoch loss, validation, learning
-/// rate, samples per second and histograms of the weights. Shown by `tensorboard --logdir FOLDER`.
+/// rate, samples per second and histograms of the weights and of their gradients. Shown by `tensorboard --logdir FOLDER`.
 ///
 /// A run that is resumed writes another file into the folder; what was written after the checkpoint that it goes on from
 /// is marked as void.
 public final class TensorBoardLog: TrainingCallback {
   public let folder: String
-  /// Histograms of the weights after every so many epochs; 0 for none. They read all weights from the device.
+  /// Histograms after every so many epochs; 0 for none. They read all weights, and gradients, from the device.
   public let histogramEpochs: Int
-  private let samples: (features: Tensor, labels: Tensor)?
+  public let histogramsOfGradients: Bool
+  private let given: (features: Tensor, labels: Tensor)?
+  /// Those that the gradients are of: the same ones after every epoch, so that they can be compared.
+  private var samples: (features: Tensor, labels: Tensor)?
+  private static let sampleLimit = 256
   private var writer: TensorBoardWriter?
   /// Losses that are in the file, or in an older one: batches, which is what all steps in the files count.
   private var lossCount = 0
 
-  /// - Parameter samples: a batch over which the loss is differentiated for histograms of the gradients, beside those of
-  ///   the weights: in evaluation mode, so that the training is the same with and without them.
+  /// - Parameters:
+  ///   - histogramsOfGradients: beside those of the weights; a forward and a backward pass an epoch, in evaluation mode, so
+  ///     that the training is the same with and without them.
+  ///   - samples: those over which the loss is differentiated, on the model's device; by default the training's first
+  ///     batch, of which at most 256 samples.
   public init(
-    _ folder: String, histogramEpochs: Int = 1, gradientsOf samples: (features: Tensor, labels: Tensor)? = nil
+    _ folder: String, histogramEpochs: Int = 1, histogramsOfGradients: Bool = true,
+    gradientsOf samples: (features: Tensor, labels: Tensor)? = nil
   ) {
-    (self.folder, self.histogramEpochs, self.samples) = (folder, histogramEpochs, samples)
+    (self.folder, self.histogramEpochs, given) = (folder, histogramEpochs, samples)
+    self.histogramsOfGradients = histogramsOfGradients || samples != nil
   }
 
   public func trainingBegan(_ run: TrainingRun) throws {
     lossCount = run.state.history.stepLosses.count
+    samples = given
     writer = try TensorBoardWriter(folder, purging: run.isResumed ? lossCount + 1 : nil)
   }
 
@@ -49,15 +59,24 @@ public final class TensorBoardLog: TrainingCallback {
       let weights = run.trainer.model.namedParameters.map { named in
         (tag: "weights/" + named.name, tensor: named.parameter.value.stopGradient())
       }
-      try writer?.histograms(weights + gradients(run.trainer), step: lossCount)
+      try writer?.histograms(weights + gradients(run), step: lossCount)
     }
   }
 
-  private func gradients(_ trainer: Trainer) throws -> [(tag: String, tensor: Tensor)] {
-    guard let samples else { return [] }
-    let loss = trainer.model.evaluating { trainer.loss(trainer.model(samples.features), samples.labels) }
-    let gradients = try gradient(of: loss, withRespectTo: trainer.optimizer.values)
-    return zip(trainer.optimizer.parameters, gradients).map { ("gradients/" + $0.name, $1.stopGradient()) }
+  private func gradients(_ run: TrainingRun) throws -> [(tag: String, tensor: Tensor)] {
+    guard histogramsOfGradients else { return [] }
+    do {
+      samples = try samples ?? run.firstSamples(Self.sampleLimit)
+      guard let samples else { return [] }
+      let trainer = run.trainer
+      let loss = trainer.model.evaluating { trainer.loss(trainer.model(samples.features), samples.labels) }
+      let gradients = try gradient(of: loss, withRespectTo: trainer.optimizer.values)
+      try evaluate(gradients)
+      return zip(trainer.optimizer.parameters, gradients).map { ("gradients/" + $0.name, $1.stopGradient()) }
+    } catch  where given == nil {
+      // Nobody asked for them: a model that cannot be differentiated like this trains none the worse.
+      return []
+    }
   }
 
   public func trainingEnded(_ run: TrainingRun) throws {
