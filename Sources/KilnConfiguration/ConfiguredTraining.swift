@@ -1,21 +1,32 @@
 import Kiln
 
 extension Configuration {
-  static func defaultMetrics(isRegression: Bool, task: String?) -> [String] {
-    isRegression ? ["mae"] : task == "text" ? ["accuracy", "perplexity"] : ["accuracy"]
+  static func defaultMetrics(isRegression: Bool, isContinuingText: Bool) -> [String] {
+    isRegression ? ["mae"] : isContinuingText ? ["accuracy", "perplexity"] : ["accuracy"]
   }
+
+  /// Whether the next token of a text is learned.
+  var isContinuingText: Bool { task == .text && !isClassifyingText }
 
   var isRegression: Bool { task == .series || root["data"]?["answers"]?.text == "numbers" }
 
   /// The loss: what was named, else cross-entropy of logits for classes and tokens, the squared error for numbers.
   func loss() throws -> Loss {
-    if let name = root["loss"]?.text { return try .named(name) }
-    return isRegression ? .meanSquaredError : .softmaxCrossEntropy()
+    let own = root["loss"]
+    let smoothing = own?["label_smoothing"]?.number ?? 0
+    switch try own?["name"]?.text.map({ try Loss.named($0).name }) ?? (isRegression ? "" : "softmax_cross_entropy") {
+    case "": return .meanSquaredError
+    case "softmax_cross_entropy": return .softmaxCrossEntropy(labelSmoothing: smoothing)
+    case "sparse_categorical_crossentropy": return .sparseCategoricalCrossEntropy(labelSmoothing: smoothing)
+    case "huber": return .huber(delta: own?["delta"]?.number ?? 1)
+    case "smooth_l1": return .smoothL1(beta: own?["beta"]?.number ?? 1)
+    case let name: return try .named(name)
+    }
   }
 
   func metrics() throws -> [TrainingMetric] {
     let names = root["metrics"]?.list?.compactMap(\.text)
-    return try (names ?? Self.defaultMetrics(isRegression: isRegression, task: task.rawValue)).map {
+    return try (names ?? Self.defaultMetrics(isRegression: isRegression, isContinuingText: isContinuingText)).map {
       try TrainingMetric.named($0)
     }
   }
@@ -113,14 +124,7 @@ extension Configuration {
     return result
   }
 
-  private func monitor(_ name: String) throws -> MonitoredValue {
-    if name == "loss" { return .loss }
-    if name == "validation_loss" { return .validationLoss }
-    let prefix = "validation_"
-    let isOfValidation = name.hasPrefix(prefix)
-    return MonitoredValue(
-      try .named(isOfValidation ? String(name.dropFirst(prefix.count)) : name), ofValidation: isOfValidation)
-  }
+  private func monitor(_ name: String) throws -> MonitoredValue { try .named(name) }
 
   /// Checkpoints within epochs: after so many updates.
   public var checkpointEvery: Int? { root["callbacks"]?["checkpoint"]?["every_steps"]?.integer }
@@ -130,6 +134,9 @@ extension Configuration {
   public func checkpointMonitor() throws -> MonitoredValue? {
     try root["callbacks"]?["checkpoint"]?["monitor"]?.text.map { try monitor($0) }
   }
+
+  /// What becomes of an update whose loss is not finite.
+  public var nonFinite: RunDiagnostics.NonFinite { root["training"]?["not_finite"]?.text == "skip" ? .skipStep : .stop }
 
   public var lastBatch: LastBatch { root["training"]?["last_batch"]?.text == "drop" ? .drop : .keep }
 

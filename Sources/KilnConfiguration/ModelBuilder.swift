@@ -91,7 +91,9 @@ private struct ModelBuilder {
       try needs(3, "images [channels, height, width]", line, path)
       return AveragePool2D(own["size"]?.integer ?? 2)
     case "global_average_pool":
-      try needs(3, "images [channels, height, width]", line, path)
+      // Of a sequence the mean over time.
+      if x.rank == 3 { return Lambda("mean over time") { $0.mean(axes: [1]) } }
+      try needs(3, "images [channels, height, width] or sequences [time, features]", line, path)
       return GlobalAveragePool2D()
     case "batch_norm":
       if x.rank == 4 { return BatchNorm2D(x.shape[1], on: device) }
@@ -110,7 +112,7 @@ private struct ModelBuilder {
     case "lstm", "gru":
       try needs(2, "sequences [time, features]", line, path)
       let (units, count) = (own["units"]?.integer ?? 1, own["layers"]?.integer ?? 1)
-      let sequences = own["sequences"]?.flag ?? (configuration.task == .text)
+      let sequences = own["sequences"]?.flag ?? configuration.isContinuingText
       if name == "lstm" {
         return LSTM(features, units, layers: count, returnSequences: sequences, generator: generator, on: device)
       }
@@ -124,14 +126,14 @@ private struct ModelBuilder {
       let block = TransformerEncoderLayer(
         features, heads: heads, feedForward: own["feed_forward"]?.integer ?? 4 * features,
         dropout: own["dropout"]?.number ?? 0, activation: .gelu, normFirst: true, generator: generator, on: device)
-      return configuration.task == .text ? Causal(block: block) : block
+      return configuration.isContinuingText ? Causal(block: block) : block
     }
   }
 
   private mutating func addOutput(_ model: ConfigValue?) throws {
     let line = model?["layers"]?.line ?? 0
     let path = "model.layers"
-    if configuration.task == .text {
+    if configuration.isContinuingText {
       try needs(2, "at its end a vector for each token", line, path)
     } else {
       try needs(1, "at its end flat samples (add 'flatten', or 'global_average_pool')", line, path)

@@ -25,14 +25,16 @@ public struct Predictions: Sendable {
 
 extension Configuration {
   /// What a trained model says to a file: images (.npy, IDX, PNG, JPEG) and tables get a line for each sample, a series its
-  /// next rows, a text so many more tokens, drawn by the seed. Throws `DataError` where the file does not fit.
+  /// next rows, a text so many more tokens, drawn by the seed, or a class for each of its lines. Throws `DataError` where the file does not fit.
   public func predict(_ path: String, _ trainer: Trainer, _ preparation: Preparation, length: Int) throws -> Predictions
   {
     do {
       switch task {
       case .image: return try classes(try images(path, preparation), trainer, preparation)
       case .tabular: return try tablePredictions(path, trainer, preparation)
-      case .text: return try continuation(path, trainer, preparation, length)
+      case .text:
+        return isClassifyingText
+          ? try lineClasses(path, trainer, preparation) : try continuation(path, trainer, preparation, length)
       case .series: return try forecast(path, trainer, preparation)
       }
     } catch let error as TensorError {
@@ -81,6 +83,18 @@ extension Configuration {
       ]
     }
     return Predictions(header: ["sample", "class", "probability"], rows: rows)
+  }
+
+  /// Of every line of a text file.
+  private func lineClasses(_ path: String, _ trainer: Trainer, _ preparation: Preparation) throws -> Predictions {
+    guard let saved = preparation.tokenizer else { return Predictions(header: [], rows: []) }
+    let context = preparation.inputShape[0]
+    let lines = try TextFile.read(path).split(whereSeparator: \.isNewline).map(String.init)
+    guard !lines.isEmpty else {
+      throw DataError(file: path, rule: "has no line to classify", fix: "write a text a line")
+    }
+    let tokens = try lines.flatMap { try saved.padded($0, to: context) }
+    return try classes(onHost { Tensor(tokens, shape: [lines.count, context], on: $0) }, trainer, preparation)
   }
 
   private func tablePredictions(_ path: String, _ trainer: Trainer, _ preparation: Preparation) throws -> Predictions {

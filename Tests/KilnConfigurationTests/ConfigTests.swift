@@ -115,7 +115,8 @@ struct ConfigTests {
     arguments: [
       ("data.set=iris", "needs exactly one of set, file and folder, got set and file"),
       ("data.file=", "needs exactly one of set, file and folder, got none"),
-      ("task=image", "an image task takes a set or a folder"),
+      ("task=image", "an image task takes a set, a folder, CIFAR's records"),
+      ("data.labels=a.npy", "belongs to a file of images"),
       ("data.history=3", "is a setting of series, the task is tabular"),
       ("data.test=0.95", "leave nothing for training"),
       ("loss=mse", "does not fit classes"), ("loss=bce", "does not fit classes"),
@@ -141,6 +142,15 @@ struct ConfigTests {
         if word.contains("=") || list.isEmpty { list.append(String(word)) } else { list[list.count - 1] += " " + word }
       })
     #expect(found.contains { $0.rule.contains(part) }, "\(found)")
+  }
+
+  @Test("the examples are without a fault")
+  func examples() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "docs/examples")
+    let files = try FileManager.default.contentsOfDirectory(at: root, includingPropertiesForKeys: nil)
+    #expect(!files.isEmpty)
+    for file in files { _ = try Configuration(contentsOf: file.path(percentEncoded: false)) }
   }
 
   @Test("settings of the command line change the tree, shorthands too, and are kept")

@@ -28,10 +28,11 @@ struct ConfiguredDataTests {
     let path = try Self.file("rows.csv", Self.rows)
     let (configuration, data) = try Self.prepared(
       ConfigTests.small, ["data.file=\(path)", "training.epochs=40", "optimizer.learning_rate=0.05"])
-    #expect(data.training.features.shape == [42, 3])
+    let training = try #require(data.training.array)
+    #expect(training.features.shape == [42, 3])
     #expect(data.validation?.count == 6 && data.test?.count == 12)
     #expect(data.preparation.classes == ["large", "small"])
-    let all = try data.training.features.doubles()
+    let all = try training.features.doubles()
     #expect(all.allSatisfy { $0.isFinite })
     // Scaled by the training part alone.
     let sizes = stride(from: 0, to: all.count, by: 3).map { all[$0] }
@@ -61,8 +62,8 @@ struct ConfiguredDataTests {
     let path = "data.file=" + (try Self.file("rows.csv", rows))
     let plain = try Self.prepared(ConfigTests.small, [path]).1
     let made = try Self.prepared(ConfigTests.small, [path, "preparation.balance=smote"]).1
-    func counts(_ data: ArrayDataset) throws -> [Int] {
-      let labels = try data.labels.scalars(as: Int.self)
+    func counts(_ data: TrainingData) throws -> [Int] {
+      let labels = try #require(data.array).labels.scalars(as: Int.self)
       return (0..<2).map { label in labels.count { $0 == label } }
     }
     #expect(try counts(plain.training) == [56, 14] && counts(made.training) == [56, 56])
@@ -89,13 +90,94 @@ struct ConfiguredDataTests {
     #expect(abs((Double(lines.rows[0][1]) ?? 0) - 1400) < 60)
   }
 
+  @Test("a column of weights says how much a row counts, in training alone")
+  func sampleWeights() throws {
+    // The same features with both answers: the heavier one is learned.
+    let rows = "x,w,label\n" + (0..<200).map { "\($0 % 5),\($0 % 2 == 0 ? 3 : 0.5),\($0 % 2)\n" }.joined()
+    let path = "data.file=" + (try Self.file("rows.csv", rows))
+    let (configuration, data) = try Self.prepared(ConfigTests.small, [path, "data.weights=w", "training.epochs=5"])
+    let training = try #require(data.training.array)
+    #expect(training.features.shape == [140, 1] && data.test?.array?.weights == nil)
+    let pairs = zip(try #require(training.weights).doubles(), try training.labels.doubles())
+    #expect(pairs.allSatisfy { $0 == ($1 == 0 ? 3 : 0.5) })
+    let trainer = try configuration.trainer(configuration.model(for: data.preparation, on: .cpu), data.preparation)
+    try trainer.fit(data.training, epochs: 20)
+    #expect(try trainer.predict(training.features).argmax(axis: -1).doubles().allSatisfy { $0 == 0 })
+    let bad = try Self.file("bad.csv", "x,w,label\n1,1,0\n2,-1,1\n3,1,0\n4,1,1\n")
+    do {
+      _ = try Self.prepared(ConfigTests.small, ["data.file=\(bad)", "data.weights=w"])
+      Issue.record("nothing was thrown")
+    } catch let error as DataError {
+      #expect(error.description.contains("bad.csv, line 3, column 2: a sample's weight"), "\(error)")
+    }
+  }
+
+  @Test("settings of a loss are those of the loss by value")
+  func losses() throws {
+    let (x, y) = (Tensor([0.3, -1.2, 2, 0.5] as [Float], shape: [2, 2], on: .cpu), Tensor([1, 0], on: .cpu))
+    for (setting, expected) in [
+      ("loss={label_smoothing: 0.2}", Loss.softmaxCrossEntropy(labelSmoothing: 0.2)),
+      ("loss={name: cross_entropy, label_smoothing: 0.1}", .softmaxCrossEntropy(labelSmoothing: 0.1)),
+      ("loss=softmax_cross_entropy", .softmaxCrossEntropy()),
+    ] {
+      let loss = try Configuration(text: ConfigTests.small, file: "a.yaml", settings: [setting]).loss()
+      #expect(try loss(x, y).item() == expected(x, y).item(), "\(setting)")
+    }
+    let numbers = ["data.answers=numbers"]
+    let target = Tensor([3, 0, 0, 0] as [Float], shape: [2, 2], on: .cpu)
+    for (setting, expected) in [
+      ("loss={name: huber, delta: 0.5}", Loss.huber(delta: 0.5)),
+      ("loss={name: smooth_l1, beta: 2}", .smoothL1(beta: 2)),
+    ] {
+      let loss = try Configuration(text: ConfigTests.small, file: "a.yaml", settings: numbers + [setting]).loss()
+      #expect(try loss(x, target).item() == expected(x, target).item(), "\(setting)")
+    }
+    #expect(ConfigTests.faults(ConfigTests.small, ["loss.delta=2"]).contains { $0.rule == "is a setting of huber" })
+    let skipping = try Configuration(text: ConfigTests.small, file: "a.yaml", settings: ["training.not_finite=skip"])
+    #expect(skipping.nonFinite == .skipStep)
+  }
+
+  @Test("texts are classified line by line", arguments: ["global_average_pool", "lstm: 16", "transformer: 2"])
+  func sentences(layer: String) throws {
+    let (good, bad) = (["fine", "great", "lovely"], ["dull", "awful", "boring"])
+    let rows = (0..<240).map { i in
+      "\"the film, no. \(i % 9), was \(i % 2 == 0 ? good[i % 3] : bad[i % 3])\",\(i % 2 == 0 ? "yes" : "no")\n"
+    }
+    let path = try Self.file("films.csv", "review,liked\n" + rows.joined())
+    let pooling = layer.hasPrefix("transformer") ? "\(layer), global_average_pool" : layer
+    let text = """
+      task: text
+      data: {file: \(path), text: review, label: liked, context: 16}
+      preparation: {vocabulary: 400, balance: weights}
+      model: {layers: [embedding: 16, \(pooling)]}
+      optimizer: {name: adam, learning_rate: 0.01}
+      """
+    let (configuration, data) = try Self.prepared(text)
+    #expect(data.preparation.classes == ["no", "yes"] && data.preparation.classWeights?.count == 2)
+    let training = try #require(data.training.array)
+    #expect(training.features.shape == [168, 16] && training.labels.shape == [168])
+    let trainer = try configuration.trainer(configuration.model(for: data.preparation, on: .cpu), data.preparation)
+    try trainer.fit(data.training, epochs: 10, batchSize: 16, seed: 1)
+    #expect(try trainer.evaluate(try #require(data.test)).accuracy > 0.95)
+    let lines = try Self.file("new.txt", "the film was lovely\nit was awful, no. 3\n")
+    let predictions = try configuration.predict(lines, trainer, data.preparation, length: 0)
+    #expect(predictions.rows.map { $0[1] } == ["yes", "no"] && predictions.header[1] == "class")
+    #expect(throws: DataError.self) {
+      try configuration.predict(Self.file("empty.txt", "\n"), trainer, data.preparation, length: 0)
+    }
+    #expect(throws: DataError.self) {
+      try Self.prepared(text.replacingOccurrences(of: "text: review", with: "text: no"))
+    }
+  }
+
   @Test("a series is cut in the order of time and forecast in its own units")
   func series() throws {
     let rows = "date,a,b\n" + (0..<200).map { "day \($0),\($0 % 10),\(100 + $0 % 5)\n" }.joined()
     let text = "task: series\ndata: {file: none, history: 10, horizon: 2, targets: [b]}\nmodel: {layers: [flatten]}\n"
     let (configuration, data) = try Self.prepared(
       text, ["data.file=" + (try Self.file("rows.csv", rows)), "training.epochs=60", "optimizer.learning_rate=0.02"])
-    #expect(data.training.features.shape == [129, 10, 2] && data.training.labels.shape == [129, 2, 1])
+    let training = try #require(data.training.array)
+    #expect(training.features.shape == [129, 10, 2] && training.labels.shape == [129, 2, 1])
     let trainer = try configuration.trainer(configuration.model(for: data.preparation, on: .cpu), data.preparation)
     try trainer.fit(data.training, epochs: configuration.epochs, batchSize: 16)
     let seen = "date,a,b\n" + (0..<13).map { "x,\($0 % 10),\(100 + $0 % 5)\n" }.joined()

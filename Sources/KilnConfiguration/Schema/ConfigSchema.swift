@@ -24,7 +24,7 @@ public enum ConfigSchema {
       Field("data", .section(data), or: nil, "the samples"),
       Field("preparation", .section(preparation), or: "by the task", "what is done to them"),
       Field("model", .section(model), or: nil, "the layers"),
-      Field("loss", .choice(Loss.names, also: Loss.spellings), or: "by the task", "what training makes small"),
+      Field("loss", .section(loss), or: "by the task", "what training makes small"),
       Field(
         "metrics", .list(.choice(TrainingMetric.names, also: TrainingMetric.spellings)), or: "by the task",
         "what is reported beside the loss"),
@@ -38,10 +38,17 @@ public enum ConfigSchema {
     "data", "Exactly one of `set`, `file` and `folder` is given.",
     [
       Field("set", .choice(LearningTask.sets.map(\.name)), or: "none", "a set that Kiln knows; see `kiln data list`"),
-      Field("file", .text, or: "none", "tabular, series: a CSV or TSV file with a header; text: a text file"),
+      Field(
+        "file", .text, or: "none",
+        "tabular, series: a CSV or TSV file with a header; text: a text file, or with `label` such a table; image: "
+          + "CIFAR's binary records, or with `labels` an `.npy` or IDX file"),
+      Field("labels", .text, or: "none", "image: the `.npy` or IDX file of classes that belongs to `file`"),
       Field(
         "folder", .text, or: "none", "image: a folder with a folder of PNG or JPEG files for each class"),
-      Field("label", .text, or: "label", "tabular: the column of answers"),
+      Field(
+        "label", .text, or: "label", "tabular: the column of answers; text: that of classes, if texts are classified"),
+      Field("text", .text, or: "text", "text with a label: the column of texts"),
+      Field("weights", .text, or: "none", "tabular: a column of numbers, how much each row counts in training"),
       Field(
         "answers", .choice(["classes", "numbers"]), or: "classes", "tabular: what they are; `numbers` is a regression"),
       Field(
@@ -50,12 +57,17 @@ public enum ConfigSchema {
       Field("targets", .list(.text), or: "all columns", "series: the columns to forecast"),
       Field("history", .integer(count), or: "24", "series: how many rows are seen"),
       Field("horizon", .integer(count), or: "1", "series: how many rows are forecast"),
-      Field("context", .integer(count), or: "64", "text: how many tokens are seen"),
+      Field("context", .integer(count), or: "64", "text: how many tokens are seen; shorter texts are filled up"),
       Field("stride", .integer(count), or: "1 for series, the context for text", "how far apart windows begin"),
       Field(
         "size", .integer(count), or: "the images' own",
         "image folders: the shorter side is scaled to it, and the middle cut out"),
       Field("channels", .choice(["1", "3"]), or: "3", "image folders: grey or colour"),
+      Field(
+        "stream", .flag, or: "from 256 MB on",
+        "image, tabular, text of bytes: samples are read as they are needed, so that memory does not grow with them; a "
+          + "table is then prepared by at most 100,000 of its training rows and shuffled among 10,000"),
+      Field("workers", .integer(0...64), or: "2", "threads that read such samples ahead"),
       Field(
         "limit", .integer(count), or: "none",
         "at most so many samples for training, for a quick try; the first of them in a random order"),
@@ -81,8 +93,9 @@ public enum ConfigSchema {
         "scaling", .choice(["standard", "min_max", "none"]), or: "standard", "tabular, series: of columns of numbers"),
       Field(
         "balance", .choice(["none", "weights", "smote"]), or: "none",
-        "tabular classes, images (weights): rare classes count more, or get made-up neighbours"),
-      Field("tokenizer", .choice(["character", "byte", "bpe"]), or: "character", "text: what a token is"),
+        "tabular classes, images and texts (weights): rare classes count more, or get made-up neighbours"),
+      Field(
+        "tokenizer", .choice(["character", "byte", "bpe"]), or: "character; bpe for classes", "text: what a token is"),
       Field("vocabulary", .integer(257...1_000_000), or: "512", "text: tokens of a `bpe` tokenizer"),
     ])
 
@@ -125,7 +138,7 @@ public enum ConfigSchema {
       ]),
     Section("max_pool", "the greatest of every square", main: "size", [pool]),
     Section("average_pool", "the mean of every square", main: "size", [pool]),
-    Section("global_average_pool", "the mean of each channel", []),
+    Section("global_average_pool", "the mean of each channel; of a sequence, over time", []),
     Section("batch_norm", "each channel or feature to mean 0 and variance 1 over the batch", []),
     Section("layer_norm", "each sample's last axis to mean 0 and variance 1", []),
     Section(
@@ -140,7 +153,7 @@ public enum ConfigSchema {
     Section("lstm", "a long short-term memory over a sequence", main: "units", recurrent),
     Section("gru", "gated recurrent units over a sequence", main: "units", recurrent),
     Section(
-      "transformer", "a transformer block over a sequence; in text models it looks back alone", main: "heads",
+      "transformer", "a transformer block over a sequence; where text is continued it looks back alone", main: "heads",
       [
         Field("heads", .integer(count), or: nil, "of attention; they divide the features"),
         Field("feed_forward", .integer(count), or: "4 times the features", "the width of its inner layer"),
@@ -153,8 +166,20 @@ public enum ConfigSchema {
     Field("units", .integer(count), or: nil, "numbers of its state"),
     Field("layers", .integer(count), or: "1", "how many, one on the other"),
     Field(
-      "sequences", .flag, or: "true for text, else false", "gives every step's state, not the last one's alone"),
+      "sequences", .flag, or: "true for text that is continued, else false",
+      "gives every step's state, not the last one's alone"),
   ]
+
+  static let loss = Section(
+    "loss", "A name alone stands for the loss with its own settings.", main: "name",
+    [
+      Field("name", .choice(Loss.names, also: Loss.spellings), or: "by the task", "which one"),
+      Field(
+        "label_smoothing", .number(.share), or: "0",
+        "softmax_cross_entropy, sparse_categorical_crossentropy: this share of every label goes to all classes alike"),
+      Field("delta", .number(.positive), or: "1", "huber: from which error on it grows linearly"),
+      Field("beta", .number(.positive), or: "1", "smooth_l1: from which error on it grows linearly"),
+    ])
 
   static let optimizer = Section(
     "optimizer", "A name alone stands for the rule with its own settings.", main: "name",
@@ -190,6 +215,9 @@ public enum ConfigSchema {
       Field("average", .section(average), or: "none", "an average of the weights"),
       Field(
         "class_weights", .list(.number(.nonnegative)), or: "none", "what a sample of each class counts, in their order"),
+      Field(
+        "not_finite", .choice(["stop", "skip"]), or: "stop",
+        "an update whose loss or weights are not finite ends the training, or is undone and left out"),
       Field("measure_training", .flag, or: "true", "metrics of training too, not of validation alone"),
     ])
 

@@ -15,7 +15,7 @@ extension ConfigSchema {
 
       """
     for section in [
-      root, data, preparation, model, optimizer, schedule, training, average, callbacks, earlyStopping, plateau,
+      root, data, preparation, model, loss, optimizer, schedule, training, average, callbacks, earlyStopping, plateau,
       checkpoint,
     ] {
       text += "\n## \(section.name)\n\n"

@@ -51,7 +51,8 @@ struct ConfigReader {
     for _ in 0..<1000 {
       do {
         guard let node = try Yams.compose(yaml: text) else { return ConfigNode(value: .map([]), line: 1) }
-        return convert(node, 1)
+        let tree = convert(node, 1)
+        return nodes < Self.nodeLimit ? tree : nil
       } catch YamlError.duplicatedKeysInMapping(let names, let context) {
         guard let next = renamed(names, in: text, near: context.mark) else { return nil }
         text = next
@@ -143,8 +144,10 @@ struct ConfigReader {
     case YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
       YamlError.composer(_, let problem, let mark, _):
       ConfigFault(line: mark.line, path: "", rule: "is no YAML here: \(problem) (column \(mark.column))")
-    case YamlError.reader(let problem, _, _, _):
-      ConfigFault(line: 1, path: "", rule: "is no YAML: \(problem)")
+    case YamlError.reader(let problem, let offset, _, let text):
+      ConfigFault(
+        line: 1 + text.utf8.prefix(offset ?? 0).count { $0 == UInt8(ascii: "\n") }, path: "",
+        rule: "is no YAML: \(problem)")
     default: ConfigFault(line: 1, path: "", rule: "is no YAML that can be read")
     }
   }

@@ -65,12 +65,13 @@ enum SavedTokenizer: Sendable, Codable {
   }
 }
 
-/// A configuration's samples, ready to train on, in the CPU's memory; a trainer moves them to its device.
+/// A configuration's samples, ready to train on: in the CPU's memory, from where a trainer moves them to its device, or
+/// read as they are needed.
 public struct PreparedData: Sendable {
-  public var training: ArrayDataset
+  public var training: TrainingData
   /// `nil` where none is held out.
-  public var validation: ArrayDataset?
-  public var test: ArrayDataset?
+  public var validation: TrainingData?
+  public var test: TrainingData?
   public var preparation: Preparation
 
   /// Reads and prepares. Throws `DataError` for files that cannot be used, `ConfigError` for fields that do not fit them.
@@ -78,16 +79,26 @@ public struct PreparedData: Sendable {
     switch configuration.task {
     case .image: self = try configuration.images(folder)
     case .tabular: self = try configuration.rows(folder)
-    case .text: self = try configuration.tokens(folder)
+    case .text:
+      self = try configuration.isClassifyingText ? configuration.sentences(folder) : configuration.tokens(folder)
     case .series: self = try configuration.windows(folder)
     }
-    guard training.count > 0 else { throw configuration.fault(0, "data", "no sample is left for training") }
-    preparation.trainingCount = training.count
+    // A stream's samples were counted before.
+    if training.count > 0 { preparation.trainingCount = training.count }
+    guard preparation.trainingCount > 0 else {
+      throw configuration.fault(0, "data", "no sample is left for training")
+    }
+  }
+
+  init(training: TrainingData, validation: TrainingData?, test: TrainingData?, preparation: Preparation) {
+    (self.training, self.validation, self.test) = (training, validation, test)
+    self.preparation = preparation
   }
 
   init(training: ArrayDataset, validation: ArrayDataset?, test: ArrayDataset?, preparation: Preparation) {
-    (self.training, self.validation, self.test) = (training, validation, test)
-    self.preparation = preparation
+    self.init(
+      training: .array(training), validation: validation.map { .array($0) }, test: test.map { .array($0) },
+      preparation: preparation)
   }
 }
 
@@ -95,6 +106,21 @@ extension Configuration {
   var validationShare: Double { root["data"]?["validation"]?.number ?? 0.1 }
   var testShare: Double { root["data"]?["test"]?.number ?? 0.2 }
   var limit: Int? { root["data"]?["limit"]?.integer }
+
+  /// Whether samples of so many bytes are read as they are needed: where that is asked for, or they are many.
+  func streams(bytes: Int) -> Bool { root["data"]?["stream"]?.flag ?? (bytes > 256 << 20) }
+
+  /// The loader of some of a data set's samples: shuffled ones to train on, else in order to be judged by. The batches are
+  /// those that samples in memory would make.
+  func loader(_ dataset: any Dataset, _ positions: [Int], sampleBytes: Int, trains: Bool) throws -> TrainingData? {
+    guard !positions.isEmpty else { return nil }
+    // As `Trainer.evaluate` does it, but for large samples.
+    let size = trains ? batchSize : max(1, min(1000, (16 << 20) / max(sampleBytes, 1)))
+    return .loader(
+      try DataLoader(
+        dataset.subset(positions), batchSize: size, sampler: trains ? .shuffled : .sequential, seed: seed,
+        lastBatch: trains ? lastBatch : .keep, workers: root["data"]?["workers"]?.integer ?? 2))
+  }
 
   /// Positions 0..<count in three parts; stratified where there are labels.
   func parts(_ labels: [Int]?, count: Int, test share: Double) throws -> (
@@ -118,19 +144,30 @@ extension Configuration {
 
   /// n / (classes * count of the class), scikit-learn's "balanced", if that is asked for.
   func balancedWeights(_ labels: [Int], classes: Int) -> [Double]? {
+    var counts = [Int](repeating: 0, count: classes)
+    for label in labels where counts.indices.contains(label) { counts[label] += 1 }
+    return balancedWeights(counts: counts)
+  }
+
+  func balancedWeights(counts: [Int]) -> [Double]? {
     guard root["preparation"]?["balance"]?.text == "weights" else { return nil }
-    return (0..<classes).map { label in
-      let count = labels.count { $0 == label }
-      return count == 0 ? 0 : Double(labels.count) / Double(classes * count)
-    }
+    let total = Double(counts.reduce(0, +))
+    return counts.map { $0 == 0 ? 0 : total / Double(counts.count * $0) }
+  }
+
+  /// Bytes of a file; 0 where it cannot be examined, which its reader will say.
+  static func size(of path: String) -> Int {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    // Packed text is several times as long.
+    return (attributes?[.size] as? Int ?? 0) * (path.hasSuffix(".gz") ? 4 : 1)
   }
 }
 
 extension ArrayDataset {
   /// In memory, not yet to be computed by every batch.
-  init(computing features: Tensor, _ labels: Tensor) throws {
-    try evaluate(features, labels)
-    try self.init(features: features, labels: labels)
+  init(computing features: Tensor, _ labels: Tensor, weights: Tensor? = nil) throws {
+    try evaluate([features, labels] + (weights.map { [$0] } ?? []))
+    try self.init(features: features, labels: labels, weights: weights)
   }
 
   /// `nil` for no positions.

@@ -30,15 +30,11 @@ extension Configuration {
   func tokens(_ folder: DataFolder) throws -> PreparedData {
     let data = root["data"]
     let path = try data?["set"]?.text.map { try NamedSet.named($0).paths(in: folder)[0] } ?? data?["file"]?.text ?? ""
-    let text = try TextFile.read(path)
-    let saved: SavedTokenizer
-    switch root["preparation"]?["tokenizer"]?.text ?? "character" {
-    case "byte": saved = .byte
-    case "bpe":
-      saved = .bpe(
-        try BPETokenizer(trainedOn: text, vocabularySize: root["preparation"]?["vocabulary"]?.integer ?? 512))
-    default: saved = .character(CharacterTokenizer(fittedOn: text))
+    if root["preparation"]?["tokenizer"]?.text == "byte", streams(bytes: Self.size(of: path)) {
+      return try bytes(path)
     }
+    let text = try TextFile.read(path)
+    let saved = try tokenizer(learnedFrom: text)
     let tokens = try saved.tokenizer.encode(text)
     let context = data?["context"]?.integer ?? 64
     let stride = data?["stride"]?.integer ?? context
@@ -69,6 +65,30 @@ extension Configuration {
     preparation.tokenizer = saved
     return PreparedData(
       training: training, validation: try windows(second, limit: nil), test: try windows(third, limit: nil),
+      preparation: preparation)
+  }
+
+  /// Windows of a file of bytes, read as they are needed.
+  private func bytes(_ path: String) throws -> PreparedData {
+    let data = root["data"]
+    let context = data?["context"]?.integer ?? 64
+    let (first, second, third) = cuts(Self.size(of: path))
+    func windows(_ range: Range<Int>, trains: Bool) throws -> TrainingData? {
+      guard range.count > context else { return nil }
+      let windows = try ByteWindows(path, bytes: range, length: context, stride: data?["stride"]?.integer)
+      var positions = Array(0..<windows.count)
+      if trains, let limit, limit < positions.count {
+        positions = Array(try BatchIterator(count: positions.count, batchSize: 1, seed: seed).order.prefix(limit))
+      }
+      return try loader(windows, positions, sampleBytes: 16 * context, trains: trains)
+    }
+    guard let training = try windows(first, trains: true) else { throw fault(0, "data", "has too few bytes") }
+    var preparation = Preparation(
+      inputShape: [context], outputs: SavedTokenizer.byte.tokenizer.vocabularySize, trainingCount: training.count)
+    preparation.vocabulary = preparation.outputs
+    preparation.tokenizer = .byte
+    return PreparedData(
+      training: training, validation: try windows(second, trains: false), test: try windows(third, trains: false),
       preparation: preparation)
   }
 

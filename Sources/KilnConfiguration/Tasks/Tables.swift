@@ -32,6 +32,17 @@ struct TablePreparation: Sendable, Codable {
     let merged = rows.indices.map { row in parts.flatMap { $0[row] } }
     return (HostArray(rows: merged), rows)
   }
+
+  /// The scaled answers of a regression.
+  func answers(_ table: Table, _ column: Int) throws -> [Double] {
+    let array = try table.numbers(columns: [column])
+    return try (answers?.apply(array) ?? array).rowValues().map { $0[0] }
+  }
+
+  static func isNumberOrMissing(_ field: String) -> Bool {
+    let text = field.trimmed
+    return missing.contains(text) || Double(text) != nil
+  }
 }
 
 extension Configuration {
@@ -43,24 +54,15 @@ extension Configuration {
     } else {
       path = data?["file"]?.text ?? ""
     }
+    if streams(bytes: Self.size(of: path)) { return try streamedRows(path) }
     let table = try Table(contentsOf: path, header: .present)
     guard !table.rows.isEmpty else { throw DataError(file: path, rule: "has no rows", fix: "name a file with data") }
-    let label = data?["label"]?.text ?? "label"
+    let (label, chosen) = try tableColumns(table)
     let labelColumn = try table.column(label)
-    let chosen = data?["columns"]?.list?.compactMap(\.text) ?? (table.header ?? []).filter { $0 != label }
-    for name in chosen { _ = try table.column(name) }
-    if chosen.isEmpty || chosen.contains(label) {
-      throw fault(
-        data?["columns"]?.line ?? 0, "data.columns", "needs columns other than the label '\(label)' to learn from")
-    }
+    let weights = try data?["weights"]?.text.map { try sampleWeights(table, $0) }
 
     let classes = isRegression ? [] : Set(table.rows.map { $0[labelColumn] }).sorted(by: Self.classOrder)
-    if !isRegression, classes.count < 2 || classes.count > max(2, table.rows.count / 2) {
-      throw fault(
-        data?["label"]?.line ?? 0, "data.label",
-        "column '\(label)' has \(classes.count) different answers in \(table.rows.count) rows; "
-          + "for numbers set data.answers to numbers")
-    }
+    try checkClasses(classes.count, label, rows: table.rows.count, isWhole: true)
     let places = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
     let labels = isRegression ? nil : table.rows.map { places[$0[labelColumn]] ?? 0 }
     let parts = try parts(labels, count: table.rows.count, test: testShare)
@@ -72,20 +74,24 @@ extension Configuration {
       guard !part.rows.isEmpty else { return nil }
       let (features, rows) = try learned.features(part)
       guard !rows.isEmpty else { return nil }
+      // As class weights, they count in training alone.
+      let own = balances ? weights.map { all in rows.map { all[positions[$0]] } } : nil
       if isRegression {
-        var answers = try part.part(rows).numbers(columns: [labelColumn])
-        if let scaler = learned.answers { answers = try scaler.apply(answers) }
+        let answers = HostArray(rows: try learned.answers(part.part(rows), labelColumn).map { [$0] })
         return try onHost { host in
           try ArrayDataset(
-            computing: Tensor(features, on: host).cast(to: .float32), Tensor(answers, on: host).cast(to: .float32))
+            computing: Tensor(features, on: host).cast(to: .float32), Tensor(answers, on: host).cast(to: .float32),
+            weights: own.map { Tensor($0, on: host) })
         }
       }
-      var (made, own) = (features, rows.map { places[part.rows[$0][labelColumn]] ?? 0 })
+      var (made, answers) = (features, rows.map { places[part.rows[$0][labelColumn]] ?? 0 })
       if balances, root["preparation"]?["balance"]?.text == "smote" {
-        (made, own) = try smote(features: features, labels: own, seed: seed)
+        (made, answers) = try smote(features: features, labels: answers, seed: seed)
       }
       return try onHost { host in
-        try ArrayDataset(computing: Tensor(made, on: host).cast(to: .float32), Tensor(own, on: host))
+        try ArrayDataset(
+          computing: Tensor(made, on: host).cast(to: .float32), Tensor(answers, on: host),
+          weights: own.map { Tensor($0, on: host) })
       }
     }
     guard let training = try dataset(parts.training, balances: true) else {
@@ -104,12 +110,48 @@ extension Configuration {
       test: try dataset(parts.test, balances: false), preparation: preparation)
   }
 
-  private func tablePreparation(_ table: Table, _ label: String, _ columns: [String]) throws -> TablePreparation {
+  /// The label, and the columns to learn from.
+  func tableColumns(_ table: Table) throws -> (label: String, columns: [String]) {
+    let data = root["data"]
+    let label = data?["label"]?.text ?? "label"
+    _ = try table.column(label)
+    let weights = data?["weights"]?.text
+    let chosen =
+      data?["columns"]?.list?.compactMap(\.text) ?? (table.header ?? []).filter { $0 != label && $0 != weights }
+    for name in chosen { _ = try table.column(name) }
+    if chosen.isEmpty || chosen.contains(label) {
+      throw fault(
+        data?["columns"]?.line ?? 0, "data.columns", "needs columns other than the label '\(label)' to learn from")
+    }
+    return (label, chosen)
+  }
+
+  /// Throws where there are too few classes, or, with all rows seen or very many of them, too many.
+  func checkClasses(_ count: Int, _ label: String, rows: Int, isWhole: Bool) throws {
+    if isRegression || !isWhole && count <= 10_000 { return }
+    guard count < 2 || count > max(2, rows / 2) || !isWhole else { return }
+    throw fault(
+      root["data"]?["label"]?.line ?? 0, "data.label",
+      "column '\(label)' has \(count) different answers in \(rows) rows; for numbers set data.answers to numbers")
+  }
+
+  private func sampleWeights(_ table: Table, _ name: String) throws -> [Float] {
+    let column = try table.column(name)
+    let values = try table.numbers(columns: [column]).rowValues().map { Float($0[0]) }
+    if let bad = values.firstIndex(where: { !($0 >= 0 && $0.isFinite) }) {
+      throw DataError(
+        file: table.file, place: "line \(table.lines[bad]), column \(column + 1)",
+        rule: "a sample's weight must be finite and not negative, got \(values[bad])", fix: "1 counts as one sample")
+    }
+    return values
+  }
+
+  func tablePreparation(
+    _ table: Table, _ label: String, _ columns: [String], words known: [String] = []
+  ) throws -> TablePreparation {
     func isOfNumbers(_ name: String) throws -> Bool {
       let index = try table.column(name)
-      return table.rows.allSatisfy { row in
-        TablePreparation.missing.contains(row[index].trimmed) || Double(row[index].trimmed) != nil
-      }
+      return !known.contains(name) && table.rows.allSatisfy { TablePreparation.isNumberOrMissing($0[index]) }
     }
     let numbers = try columns.filter(isOfNumbers)
     let words = columns.filter { !numbers.contains($0) }
@@ -142,7 +184,7 @@ extension Configuration {
   }
 
   /// Numbers by size, words by the alphabet.
-  private static func classOrder(_ a: String, _ b: String) -> Bool {
+  static func classOrder(_ a: String, _ b: String) -> Bool {
     if let a = Double(a), let b = Double(b) { return a < b }
     return a < b
   }
@@ -155,14 +197,6 @@ extension Table {
     copy.rows = positions.map { rows[$0] }
     copy.lines = positions.map { lines[$0] }
     return copy
-  }
-}
-
-extension HostArray {
-  /// float64 [rows, columns] as rows.
-  func rowValues() throws -> [[Double]] {
-    let (values, width) = (try onHost { try Tensor(self, on: $0).doubles() }, shape[1])
-    return (0..<shape[0]).map { Array(values[$0 * width..<($0 + 1) * width]) }
   }
 }
 
