@@ -32,7 +32,7 @@ enum RunPlan {
     switch self {
     case .recipe(let recipe):
       let (training, test) = try recipe.data(folder, configuration.seed, device)
-      return RunSets(training: training, test: test)
+      return RunSets(training: .array(training), test: .array(test))
     case .configured(let own):
       let data = try PreparedData(own, folder: folder)
       return RunSets(
@@ -60,6 +60,12 @@ enum RunPlan {
     }
   }
 
+  /// What becomes of an update whose loss is not finite.
+  var nonFinite: RunDiagnostics.NonFinite {
+    if case .configured(let own) = self { return own.nonFinite }
+    return .stop
+  }
+
   func callbacks() throws -> [any TrainingCallback] {
     if case .configured(let own) = self { return try own.callbacks() }
     return []
@@ -68,9 +74,9 @@ enum RunPlan {
 
 /// The samples of a run.
 struct RunSets {
-  var training: ArrayDataset
-  var validation: ArrayDataset?
-  var test: ArrayDataset?
+  var training: TrainingData
+  var validation: TrainingData?
+  var test: TrainingData?
   var preparation: Preparation?
 }
 
@@ -80,7 +86,8 @@ enum FastestDevice {
   static func choose(_ plan: RunPlan, _ configuration: RunConfiguration, _ sets: RunSets) throws -> Device {
     var measured: [(device: Device, seconds: Double)] = []
     var notes: [String] = []
-    let batch = try sets.training.subset(Array(0..<min(configuration.batchSize, sets.training.count)))
+    let some = try sets.training.samples(configuration.batchSize)
+    let batch = try some.subset(Array(0..<min(configuration.batchSize, some.count)))
     for device in Device.all {
       do {
         let (_, trainer) = try plan.trainer(configuration, sets.preparation, on: device)

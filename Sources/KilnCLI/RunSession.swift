@@ -26,7 +26,7 @@ struct RunSession {
   }
 
   /// What it is tested on.
-  func testSet() throws -> ArrayDataset {
+  func testSet() throws -> TrainingData {
     guard let test = try plan.sets(configuration, on: device).test else {
       throw DataError(
         file: folder.path, rule: "has no test part", fix: "give its configuration a share for data.test")
@@ -37,19 +37,22 @@ struct RunSession {
   /// What one sample is, without the batch.
   func sample() throws -> (shape: [Int], dtype: DType) {
     if let preparation { return preparation.sample }
-    let features = try testSet().features
+    let features = try testSet().samples(1).features
     return (Array(features.shape.dimensions.dropFirst()), features.dtype)
   }
 
   /// Trains from where the newest whole checkpoint stands, or from the beginning, and reports.
   func train(_ sets: RunSets) throws -> (TrainingHistory, Evaluation) {
     print("Training \(plan.name) on \(device.name) (\(device.driver.summary))")
-    let diagnostics = RunDiagnostics(sets.training, path: folder.diagnosesPath) { Terminal.complain("kiln: \($0)") }
+    let diagnostics = RunDiagnostics(
+      try sets.training.samples(Self.probeSize), nonFinite: plan.nonFinite, path: folder.diagnosesPath
+    ) { Terminal.complain("kiln: \($0)") }
     let callbacks = try callbacks() + [diagnostics]
     let state = try restored(callbacks)
 
     Interrupt.listen()
     let bar = ProgressBar()
+    var isCompileTimeShown = false
     var augmentation: Augmentation?
     var lastBatch = LastBatch.keep
     if case .configured(let own) = plan { (augmentation, lastBatch) = (own.augmentation, own.lastBatch) }
@@ -65,6 +68,10 @@ struct RunSession {
       },
       onEpoch: { report in
         bar.clear()
+        if !isCompileTimeShown {
+          print("Training step compiled in \(Terminal.fixed(trainer.compileSeconds, 3)) s, replayed from then on")
+          isCompileTimeShown = true
+        }
         print(line(report))
         // A log file or a pipe is to say where the training is, too.
         fflush(nil)
@@ -83,10 +90,16 @@ struct RunSession {
     if sets.test != nil { report(result) }
     print("Run: \(folder.path)")
     try folder.finish(
-      RunResult(weights: hash, test: result, seconds: history.seconds, stopReason: trainerStop(history)))
+      RunResult(
+        weights: hash, test: result, seconds: history.seconds, compileSeconds: history.compileSeconds,
+        stopReason: trainerStop(history)))
     try writeReport(history, test: sets.test, to: folder.reportPath)
     return (history, result)
   }
+
+  /// Of samples that are read as they are needed: to look at gradients with, and to show in a report.
+  private static let probeSize = 256
+  static let shownSize = 2000
 
   /// Why the training ended before its last epoch.
   private func trainerStop(_ history: TrainingHistory) -> String? {
@@ -148,19 +161,21 @@ struct RunSession {
       return nil
     }
     if !damaged.isEmpty { Terminal.complain("kiln: going on from the checkpoint before, step \(checkpoint.step)") }
+    if let damage = try checkpoint.lossDamage() { Terminal.complain("kiln: \(damage)") }
     let state = try trainer.restore(checkpoint, callbacks: callbacks)
     print("Resuming at step \(state.step), epoch \(state.epoch + 1)")
     return state
   }
 
   /// Loads the newest whole checkpoint's weights, or the best's, and their average if there is one.
-  func loadWeights(best: Bool) throws {
+  func loadWeights(best: Bool) throws -> Checkpoint {
     let checkpoint = try RunSession.checkpoint(of: folder, best: best)
     if trainer.options.averaging != nil {
       _ = try trainer.restore(checkpoint)
     } else {
       try checkpoint.loadWeights(into: model)
     }
+    return checkpoint
   }
 
   static func checkpoint(of folder: RunFolder, best: Bool) throws -> Checkpoint {

@@ -123,7 +123,7 @@ struct Train: ParsableCommand {
         ("recipe", .string(configuration.recipe)), ("run", .string(session.folder.path)),
         ("device", .string(configuration.device)), ("seed", .integer(Int(truncatingIfNeeded: configuration.seed))),
         ("epochs", .integer(configuration.epochs)), ("parameters", .integer(session.model.parameterCount)),
-        ("train_seconds", .number(history.seconds)),
+        ("train_seconds", .number(history.seconds)), ("compile_seconds", .number(history.compileSeconds)),
       ]
       members += JSON.members(of: result)
       members += [

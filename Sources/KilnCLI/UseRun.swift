@@ -6,26 +6,19 @@ struct EvaluateRun: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate", abstract: "Loss and metrics of a run's model over its test set.")
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-  var path: String
-  @Flag(help: "The best checkpoint instead of the newest.")
-  var best = false
-  @Option(help: "By default the run's device.")
-  var device: String?
+  @OptionGroup var selection: RunSelection
   @Option(help: "Writes the result as JSON.")
   var json: String?
 
   func run() throws {
-    var configuration = try RunFolder(path).configuration()
-    if let device { configuration.device = device }
-    let session = try RunSession(RunFolder(path), configuration)
-    try session.loadWeights(best: best)
+    let (session, _) = try selection.session()
     let result = try session.trainer.evaluate(try session.testSet())
     let weights = try session.model.weightsHash()
     print("Weights: \(weights)")
     session.report(result)
     if let json {
-      let object: JSON = .object([("run", .string(path)), ("weights", .string(weights))] + JSON.members(of: result))
+      let object: JSON = .object(
+        [("run", .string(selection.path)), ("weights", .string(weights))] + JSON.members(of: result))
       try TextFile.write(object.text, to: json)
     }
   }
@@ -38,29 +31,22 @@ struct PredictRun: ParsableCommand {
     discussion: """
       Images are .npy or IDX files with samples along the first dimension, or one .png or .jpg: bytes are scaled as the \
       training's pixels are, floats are taken as they are. A table's run takes a CSV file with the same columns, a series' \
-      one that ends where the forecast begins, a text's run the beginning of a text, which it continues.
+      one that ends where the forecast begins, a text's run the beginning of a text, which it continues, or a text to \
+      classify a line.
       """)
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-  var path: String
+  @OptionGroup var selection: RunSelection
   @Option(help: "The file of samples.")
   var input: String
   @Option(help: "Writes the lines here instead of printing them.")
   var output: String?
-  @Flag(help: "The best checkpoint instead of the newest.")
-  var best = false
-  @Option(help: "By default the run's device.")
-  var device: String?
   @Option(help: "How many tokens a text is continued by.")
   var length = 200
   @Option(help: "Writes the predictions as JSON.")
   var json: String?
 
   func run() throws {
-    var configuration = try RunFolder(path).configuration()
-    if let device { configuration.device = device }
-    let session = try RunSession(RunFolder(path), configuration)
-    try session.loadWeights(best: best)
+    let (session, _) = try selection.session()
     let result: Predictions
     switch session.plan {
     case .recipe(let recipe): result = try classes(session, recipe)
@@ -117,20 +103,15 @@ struct Export: ParsableCommand {
     case safetensors, npz, onnx
   }
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-  var path: String
+  @OptionGroup var selection: RunSelection
   @Option(name: .customLong("to"), help: "safetensors, npz or onnx")
   var format: Format
   @Option(help: "The file to write.")
   var output: String
-  @Flag(help: "The best checkpoint instead of the newest.")
-  var best = false
 
   func run() throws {
-    let folder = RunFolder(path)
-    let configuration = try folder.configuration()
-    let checkpoint = try RunSession.checkpoint(of: folder, best: best)
-    let session = try session(folder)
+    // What trained on another device is exported where there is none.
+    let (session, checkpoint) = try selection.session(fallback: "cpu")
     let tensors = try session.trainer.withAverage { () throws -> [String: Tensor] in
       // Copies: the weights themselves come back.
       try session.model.stateDict.mapValues { Tensor(try HostArray($0), on: $0.device) }
@@ -138,24 +119,15 @@ struct Export: ParsableCommand {
     switch format {
     case .safetensors:
       try writeSafetensors(
-        tensors, metadata: ["recipe": configuration.recipe, "step": "\(checkpoint.step)"], to: output)
+        tensors, metadata: ["recipe": session.configuration.recipe, "step": "\(checkpoint.step)"], to: output)
     case .npz: try writeNPZ(tensors, to: output)
-    case .onnx: return try writeONNX(folder, checkpoint)
+    case .onnx: return try writeONNX(session, checkpoint)
     }
     print("\(tensors.count) tensors of step \(checkpoint.step) in \(output)")
   }
 
-  private func session(_ folder: RunFolder) throws -> RunSession {
-    var configuration = try folder.configuration()
-    configuration.device = "cpu"
-    let session = try RunSession(folder, configuration)
-    try session.loadWeights(best: best)
-    return session
-  }
-
   /// The model that the run trained, for samples as its data set has them.
-  private func writeONNX(_ folder: RunFolder, _ checkpoint: Checkpoint) throws {
-    let session = try session(folder)
+  private func writeONNX(_ session: RunSession, _ checkpoint: Checkpoint) throws {
     let sample = try session.sample()
     let summary = try session.trainer.withAverage {
       try session.model.writeONNX(

@@ -51,7 +51,10 @@ struct CommandTests {
     #expect(lines.contains { $0.hasPrefix("Test accuracy: 0.") })
     let object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: json))) as? [String: Any]
     let result = try #require(object)
-    for key in ["recipe", "device", "seed", "epochs", "parameters", "train_seconds", "test_accuracy", "test_loss"] {
+    for key in [
+      "recipe", "device", "seed", "epochs", "parameters", "train_seconds", "compile_seconds", "test_accuracy",
+      "test_loss",
+    ] {
       #expect(result[key] != nil, "\(key)")
     }
     #expect(result["recipe"] as? String == "digits")

@@ -73,6 +73,71 @@ struct ConfigCommandTests {
     #expect(try Self.object(folder.path + "/runs.json")["runs"] is [Any])
   }
 
+  /// The most memory that a process had, in MB, and how it ended.
+  private static func peak(_ arguments: [String]) throws -> (megabytes: Int, status: Int32) {
+    let process = Process()
+    process.executableURL = RunCommandTests.kiln
+    process.arguments = arguments
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    var most = 0
+    while process.isRunning {
+      // Files of /proc have no size, which Foundation relies on.
+      if let file = fopen("/proc/\(process.processIdentifier)/status", "r") {
+        var line = [CChar](repeating: 0, count: 256)
+        while fgets(&line, 256, file) != nil {
+          let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            .split(whereSeparator: \.isWhitespace)
+          if words.first == "VmHWM:", words.count > 1 { most = max(most, (Int(words[1]) ?? 0) >> 10) }
+        }
+        fclose(file)
+      }
+      usleep(20_000)
+    }
+    process.waitUntilExit()
+    return (most, process.terminationStatus)
+  }
+
+  @Test("a set larger than the memory allowed trains, and is evaluated, with flat memory")
+  func flat() throws {
+    // KILN_DATA_MEGABYTES=4096 for the full claim: under 600 MB in all.
+    let megabytes = ProcessInfo.processInfo.environment["KILN_DATA_MEGABYTES"].flatMap { Int($0) } ?? 300
+    let folder = try TemporaryFolder()
+    var state: UInt64 = 1
+    let block = (0..<64 * 3072).map { _ -> UInt8 in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return UInt8(state >> 56)
+    }
+    func run(_ megabytes: Int) throws -> (megabytes: Int, status: Int32) {
+      let count = max(1, (megabytes << 20) / block.count) * 64
+      let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (\(count), 3, 32, 32), }"
+      let padded = header + String(repeating: " ", count: 117 - header.utf8.count) + "\n"
+      let images = try #require(fopen("\(folder.path)/images.npy", "w"))
+      let head: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + Array(padded.utf8)
+      fwrite(head, 1, head.count, images)
+      for _ in 0..<count / 64 { #expect(fwrite(block, 1, block.count, images) == block.count) }
+      fclose(images)
+      try HostArray(dtype: .uint8, shape: [count], bytes: (0..<count).map { UInt8($0 % 10) })
+        .writeNPY(to: "\(folder.path)/labels.npy")
+      let text = """
+        task: image
+        data: {file: \(folder.path)/images.npy, labels: \(folder.path)/labels.npy, stream: true}
+        model:
+          layers:
+            - average_pool: 4
+            - flatten
+        training: {epochs: 1, batch_size: 256}
+        """
+      try text.write(toFile: "\(folder.path)/large.yaml", atomically: true, encoding: .utf8)
+      return try Self.peak(
+        ["train", "\(folder.path)/large.yaml", "--device", "cpu", "--output", "\(folder.path)/run-\(megabytes)"])
+    }
+    let (small, large) = (try run(8), try run(megabytes))
+    print("trained on 8 MB with at most \(small.megabytes) MB resident, on \(megabytes) MB with \(large.megabytes) MB")
+    #expect(small.status == 0 && large.status == 0 && small.megabytes > 0)
+    #expect(large.megabytes - small.megabytes < 150 + megabytes / 20 && large.megabytes < 600)
+  }
+
   @Test("every mistake of a configuration is a line on standard error, and the exit code 2")
   func mistakes() throws {
     let folder = try TemporaryFolder()
@@ -112,7 +177,9 @@ struct ConfigCommandTests {
   @Test(
     "every command of the tutorials runs",
     .enabled(
-      if: ["iris", "names", "etth1"].allSatisfy { name in NamedSet.all.contains { $0.name == name && $0.isPresent() } }),
+      if: ["iris", "names", "sst2", "etth1"].allSatisfy { name in
+        NamedSet.all.contains { $0.name == name && $0.isPresent() }
+      }),
     arguments: ["image", "tabular", "text", "series"])
   func tutorials(task: String) throws {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

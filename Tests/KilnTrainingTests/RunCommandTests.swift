@@ -38,11 +38,13 @@ struct RunCommandTests {
   static func kiln(_ arguments: String...) throws -> Outcome { try run(arguments) }
   private static func run(_ arguments: [String]) throws -> Outcome { try run(kiln, arguments) }
 
-  @Test("kill -9, damage, a full disk and SIGINT: every resumed run ends with the same weights")
-  func killResume() throws {
+  @Test(
+    "kill -9, damage, a full disk and SIGINT: every resumed run ends with the same weights",
+    arguments: [("cpu", "4"), ("opencl:0", "2")])
+  func killResume(device: String, epochs: String) throws {
     let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appending(path: "Scripts/kill-resume.sh")
-    let outcome = try Self.run(script, [Self.kiln.path(percentEncoded: false), "cpu", "3", "4"])
+    let outcome = try Self.run(script, [Self.kiln.path(percentEncoded: false), device, "3", epochs])
     #expect(outcome.status == 0, "\(outcome.output)\n\(outcome.errors)")
     #expect(outcome.output.contains("3 kills"))
   }
@@ -71,6 +73,9 @@ struct RunCommandTests {
     for name in ["run.json", "result.json", "history.csv", "log.jsonl", "checkpoints", "tensorboard", "report.html"] {
       #expect(FileManager.default.fileExists(atPath: "\(run)/\(name)"), "\(name)")
     }
+
+    let line = try #require(trained.output.split(separator: "\n").first { $0.hasPrefix("Training step compiled in ") })
+    #expect(Double(line.split(separator: " ")[4]) ?? 0 > 0)
 
     let evaluated = try Self.kiln("evaluate", run)
     #expect(evaluated.weights == hash)
