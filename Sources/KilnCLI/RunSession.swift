@@ -53,6 +53,12 @@ struct RunSession {
     Interrupt.listen()
     let bar = ProgressBar()
     var isCompileTimeShown = false
+    func showCompileTime() {
+      if isCompileTimeShown { return }
+      bar.clear()
+      print("Training step compiled in \(Terminal.fixed(trainer.compileSeconds, 3)) s")
+      isCompileTimeShown = true
+    }
     var augmentation: Augmentation?
     var lastBatch = LastBatch.keep
     if case .configured(let own) = plan { (augmentation, lastBatch) = (own.augmentation, own.lastBatch) }
@@ -60,6 +66,7 @@ struct RunSession {
       sets.training, epochs: configuration.epochs, batchSize: configuration.batchSize, seed: configuration.seed,
       lastBatch: lastBatch, validation: sets.validation, augmentation: augmentation, callbacks: callbacks, from: state,
       onProgress: { progress in
+        showCompileTime()
         let rate = Double(progress.samples) / max(progress.seconds, 1e-9)
         let left = Double(progress.sampleCount - progress.samples) / max(rate, 1e-9)
         bar.draw(
@@ -67,11 +74,8 @@ struct RunSession {
           note: "loss \(Terminal.fixed(progress.loss, 4)), \(Int(rate)) samples/s, \(Terminal.fixed(left, 0)) s left")
       },
       onEpoch: { report in
+        showCompileTime()
         bar.clear()
-        if !isCompileTimeShown {
-          print("Training step compiled in \(Terminal.fixed(trainer.compileSeconds, 3)) s, replayed from then on")
-          isCompileTimeShown = true
-        }
         print(line(report))
         // A log file or a pipe is to say where the training is, too.
         fflush(nil)

@@ -20,6 +20,8 @@ enum ModelEnding {
   /// Why a model and a loss do not belong together, if that is certain.
   static func mismatch(_ model: any Layer, _ loss: Loss) -> (rule: String, fix: String)? {
     guard let last = activation(of: model) else { return nil }
+    // A misspelt name is an error of its own.
+    if case .unknown = last { return nil }
     let ending = "the model ends with \(last), and the loss '\(loss.name)' takes"
     switch (loss.predictions, last) {
     case (.logits, .softmax), (.logits, .sigmoid):

@@ -65,13 +65,14 @@ public struct MonitoredValue: Sendable, Hashable, Codable {
   /// Throws where a training has nothing of the kind.
   func check(_ run: TrainingRun, _ operation: String) throws {
     let measured = run.trainer.metrics.map(\.name)
+    let known = (["loss"] + measured).flatMap { [$0, "val_" + $0, "validation_" + $0] }
     let isThere = name == "loss" || measured.contains(name) && (isOfValidation || run.trainer.measuresTraining)
     guard isThere, run.hasValidation || !isOfValidation else {
       throw TensorError(
         operation: operation,
         rule: isThere
           ? "\(title) needs validation data, got none"
-          : "\(title) is not measured: the metrics are \(measured)\(Names.hint(name, in: ["loss", "validation_loss"] + measured))",
+          : "\(title) is not measured: the metrics are \(measured)\(Names.hint(name, in: known))",
         fix: isThere ? "give `fit` validation data, or monitor .loss" : "add it to the trainer's metrics")
     }
   }
