@@ -29,8 +29,8 @@ let package = Package(
     .target(
       name: "Kernels", path: "Kernels",
       exclude: [
-        "prelude.cl", "random.cl", "elementwise.cl", "reduce.cl", "scan.cl", "sort.cl", "rowwise.cl", "matmul.cl",
-        "convolution.cl", "pool.cl", "gather.cl",
+        "prelude.cl", "random.cl", "elementwise.cl", "reduce.cl", "scan.cl", "sort.cl", "rowwise.cl", "product.cl",
+        "tiles.cl", "panels.cl", "convolution.cl", "planes.cl", "filters.cl", "singles.cl", "pool.cl", "gather.cl",
       ]),
 
     .target(name: "KilnEngine", swiftSettings: strict),
@@ -78,7 +78,7 @@ let package = Package(
     .executableTarget(
       name: "KilnBench",
       dependencies: [
-        "Kiln", "OpCases", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Kiln", "KilnOpenCL", "OpCases", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks", exclude: ["README.md", "Peers"], swiftSettings: strict),
 

@@ -24,11 +24,26 @@ static const char sort[] = {
 static const char rowwise[] = {
 #embed "rowwise.cl"
     , 0};
-static const char matmul[] = {
-#embed "matmul.cl"
+static const char product[] = {
+#embed "product.cl"
+    , 0};
+static const char tiles[] = {
+#embed "tiles.cl"
+    , 0};
+static const char panels[] = {
+#embed "panels.cl"
+    , 0};
+static const char planes[] = {
+#embed "planes.cl"
+    , 0};
+static const char filters[] = {
+#embed "filters.cl"
     , 0};
 static const char convolution[] = {
 #embed "convolution.cl"
+    , 0};
+static const char singles[] = {
+#embed "singles.cl"
     , 0};
 static const char pool[] = {
 #embed "pool.cl"
@@ -40,10 +55,22 @@ static const char gather[] = {
 static const struct {
   const char *name, *text;
 } sources[] = {
-    {"prelude", prelude}, {"random", random_text}, {"elementwise", elementwise},
-    {"reduce", reduce},   {"scan", scan},          {"sort", sort},
-    {"rowwise", rowwise}, {"matmul", matmul},      {"convolution", convolution},
-    {"pool", pool},       {"gather", gather},
+    {"prelude", prelude},
+    {"random", random_text},
+    {"elementwise", elementwise},
+    {"reduce", reduce},
+    {"scan", scan},
+    {"sort", sort},
+    {"rowwise", rowwise},
+    {"product", product},
+    {"tiles", tiles},
+    {"panels", panels},
+    {"convolution", convolution},
+    {"planes", planes},
+    {"filters", filters},
+    {"singles", singles},
+    {"pool", pool},
+    {"gather", gather},
 };
 
 const char* kiln_kernel_source(const char* name) {

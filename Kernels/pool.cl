@@ -6,16 +6,17 @@
 //   FORM_MAX_GRADIENT      result (x-shaped) = sum of g over the windows whose maximum lies here
 //   FORM_AVERAGE           y = sum of the taps inside x / divisor
 //   FORM_AVERAGE_GRADIENT  result (x-shaped) = sum of g / divisor over the windows that hold this element
-// and COUNT_PADDING when the divisor of an average is always the window's size.
+// and KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y, STRIDE_X, DILATION_Y, DILATION_X; COUNT_PADDING when the divisor of an
+// average is always the window's size; SMALL when a window's taps may be written out; APART when windows do not
+// overlap.
 
-#if !defined(NAME) || !defined(T) || !defined(IS_NAN)
-#error "pool.cl: define NAME, T, IS_NAN and a form"
+#if !defined(NAME) || !defined(T) || !defined(IS_NAN) || !defined(KERNEL_HEIGHT)
+#error "pool.cl: define NAME, T, IS_NAN, the window's sizes and a form"
 #endif
 
 #define POOL_SIZES                                                                                                     \
-  const long planes, const int height, const int width, const int out_height, const int out_width,                     \
-      const int kernel_height, const int kernel_width, const int stride_y, const int stride_x, const int dilation_y,   \
-      const int dilation_x, const int pad_top, const int pad_left, const long chunk
+  const long planes, const int height, const int width, const int out_height, const int out_width, const int pad_top,  \
+      const int pad_left, const long chunk
 
 #if defined(FORM_AVERAGE) || defined(FORM_AVERAGE_GRADIENT)
 // The taps of window position `out` that lie inside 0..<length.
@@ -26,11 +27,11 @@
     if (place >= 0 && place < length) name++;                                                                          \
   }
 #ifdef COUNT_PADDING
-#define DIVISOR(name, oy, ox) const T name = (T)(kernel_height * kernel_width);
+#define DIVISOR(name, oy, ox) const T name = (T)(KERNEL_HEIGHT * KERNEL_WIDTH);
 #else
 #define DIVISOR(name, oy, ox)                                                                                          \
-  TAPS_INSIDE(name##_y, oy, height, kernel_height, stride_y, dilation_y, pad_top)                                      \
-  TAPS_INSIDE(name##_x, ox, width, kernel_width, stride_x, dilation_x, pad_left)                                       \
+  TAPS_INSIDE(name##_y, oy, height, KERNEL_HEIGHT, STRIDE_Y, DILATION_Y, pad_top)                                      \
+  TAPS_INSIDE(name##_x, ox, width, KERNEL_WIDTH, STRIDE_X, DILATION_X, pad_left)                                       \
   const T name = (T)(name##_y * name##_x);
 #endif
 #else
@@ -38,11 +39,11 @@
 #define FIND_MAXIMUM(place, best, plane, oy, ox)                                                                       \
   long place = -1;                                                                                                     \
   T best = 0;                                                                                                          \
-  for (int ky = 0; ky < kernel_height; ky++) {                                                                         \
-    const int y_##place = (oy)*stride_y - pad_top + ky * dilation_y;                                                   \
+  for (int ky = 0; ky < KERNEL_HEIGHT; ky++) {                                                                         \
+    const int y_##place = (oy)*STRIDE_Y - pad_top + ky * DILATION_Y;                                                   \
     if (y_##place < 0 || y_##place >= height) continue;                                                                \
-    for (int kx = 0; kx < kernel_width; kx++) {                                                                        \
-      const int x_##place = (ox)*stride_x - pad_left + kx * dilation_x;                                                \
+    for (int kx = 0; kx < KERNEL_WIDTH; kx++) {                                                                        \
+      const int x_##place = (ox)*STRIDE_X - pad_left + kx * DILATION_X;                                                \
       if (x_##place < 0 || x_##place >= width) continue;                                                               \
       const T v = plane[(long)y_##place * width + x_##place];                                                          \
       if (place < 0 || v > best || (IS_NAN(v) && !IS_NAN(best))) {                                                     \
@@ -53,7 +54,94 @@
   }
 #endif
 
-#if defined(FORM_MAX) || defined(FORM_MAX_GATHER) || defined(FORM_AVERAGE)
+#if defined(STYLE_CPU) && defined(SMALL) && (defined(FORM_MAX) || defined(FORM_MAX_GRADIENT))
+
+// Windows of row oy that lie inside x as a whole: those at begin..<end, none if rows of the window lie outside.
+#define WHOLE_WINDOWS(oy)                                                                                              \
+  const int first_y = (oy)*STRIDE_Y - pad_top, span_x = (KERNEL_WIDTH - 1) * DILATION_X + 1;                           \
+  const bool rows_inside = first_y >= 0 && first_y + (KERNEL_HEIGHT - 1) * DILATION_Y < height;                        \
+  const int begin = min(out_width, (pad_left + STRIDE_X - 1) / STRIDE_X);                                              \
+  const int reach = width + pad_left - span_x;                                                                         \
+  const int end = rows_inside && reach >= 0 ? max(begin, min(out_width, reach / STRIDE_X + 1)) : begin;                \
+  GLOBAL const T* window_row = plane + (long)first_y * width - pad_left;
+#define WINDOW_VALUE(ox, k)                                                                                            \
+  window_row[(k) / KERNEL_WIDTH * DILATION_Y * width + (ox)*STRIDE_X + (k) % KERNEL_WIDTH * DILATION_X]
+
+#ifdef FORM_MAX
+
+// A work-item takes rows of y; whole windows are compared side by side.
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* h, const long h_at, GLOBAL T* y, const long y_at,
+                 POOL_SIZES) {
+  FOR_EACH(row, planes * out_height, chunk) {
+    const long p = row / out_height;
+    const int oy = (int)(row - p * out_height);
+    GLOBAL const T* plane = x + x_at + p * height * width;
+    GLOBAL T* out = y + y_at + row * out_width;
+    WHOLE_WINDOWS(oy)
+    INDEPENDENT
+    for (int ox = begin; ox < end; ox++) {
+      T best = WINDOW_VALUE(ox, 0);
+      UNROLL
+      for (int k = 1; k < KERNEL_HEIGHT * KERNEL_WIDTH; k++) {
+        const T v = WINDOW_VALUE(ox, k);
+        best = v > best || IS_NAN(v) ? v : best;
+      }
+      out[ox] = best;
+    }
+    for (int ox = 0; ox < out_width; ox++) {
+      if (ox >= begin && ox < end) continue;
+      FIND_MAXIMUM(place, best, plane, oy, ox)
+      out[ox] = best;
+    }
+  }
+}
+
+#else
+
+// A work-item takes planes and adds each window's g at its maximum, in the order of the windows.
+KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* g, const long g_at, GLOBAL T* result,
+                 const long result_at, POOL_SIZES) {
+  FOR_EACH(p, planes, chunk) {
+    GLOBAL const T* plane = x + x_at + p * height * width;
+    GLOBAL T* to = result + result_at + p * height * width;
+    for (long e = 0; e < (long)height * width; e++) to[e] = 0;
+    for (int oy = 0; oy < out_height; oy++) {
+      GLOBAL const T* gradient = g + g_at + (p * out_height + oy) * out_width;
+#ifdef APART
+      WHOLE_WINDOWS(oy)
+      GLOBAL T* to_row = to + (long)first_y * width - pad_left;
+      INDEPENDENT
+      for (int ox = begin; ox < end; ox++) {
+        T best = WINDOW_VALUE(ox, 0);
+        int at = 0;
+        UNROLL
+        for (int k = 1; k < KERNEL_HEIGHT * KERNEL_WIDTH; k++) {
+          const T v = WINDOW_VALUE(ox, k);
+          const bool is_better = v > best || (IS_NAN(v) && !IS_NAN(best));
+          best = is_better ? v : best;
+          at = is_better ? k : at;
+        }
+        const T part = gradient[ox];
+        UNROLL
+        for (int k = 0; k < KERNEL_HEIGHT * KERNEL_WIDTH; k++)
+          to_row[k / KERNEL_WIDTH * DILATION_Y * width + ox * STRIDE_X + k % KERNEL_WIDTH * DILATION_X] =
+              at == k ? part : (T)0;
+      }
+#else
+      const int begin = 0, end = 0;
+#endif
+      for (int ox = 0; ox < out_width; ox++) {
+        if (ox >= begin && ox < end) continue;
+        FIND_MAXIMUM(place, best, plane, oy, ox)
+        if (place >= 0) to[place] += gradient[ox];
+      }
+    }
+  }
+}
+
+#endif
+
+#elif defined(FORM_MAX) || defined(FORM_MAX_GATHER) || defined(FORM_AVERAGE)
 
 KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* h, const long h_at, GLOBAL T* y, const long y_at,
                  POOL_SIZES) {
@@ -63,11 +151,11 @@ KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* h, const lo
     GLOBAL const T* plane = x + x_at + p * height * width;
 #if defined(FORM_AVERAGE)
     T sum = 0;
-    for (int ky = 0; ky < kernel_height; ky++) {
-      const int in_y = oy * stride_y - pad_top + ky * dilation_y;
+    for (int ky = 0; ky < KERNEL_HEIGHT; ky++) {
+      const int in_y = oy * STRIDE_Y - pad_top + ky * DILATION_Y;
       if (in_y < 0 || in_y >= height) continue;
-      for (int kx = 0; kx < kernel_width; kx++) {
-        const int in_x = ox * stride_x - pad_left + kx * dilation_x;
+      for (int kx = 0; kx < KERNEL_WIDTH; kx++) {
+        const int in_x = ox * STRIDE_X - pad_left + kx * DILATION_X;
         if (in_x >= 0 && in_x < width) sum += plane[(long)in_y * width + in_x];
       }
     }
@@ -98,14 +186,14 @@ KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* g, const lo
     const long here = (long)in_y * width + in_x;
 #endif
     T sum = 0;
-    for (int ky = kernel_height - 1; ky >= 0; ky--) {
-      const int shifted_y = in_y + pad_top - ky * dilation_y;
-      if (shifted_y < 0 || shifted_y % stride_y != 0 || shifted_y / stride_y >= out_height) continue;
-      const int oy = shifted_y / stride_y;
-      for (int kx = kernel_width - 1; kx >= 0; kx--) {
-        const int shifted_x = in_x + pad_left - kx * dilation_x;
-        if (shifted_x < 0 || shifted_x % stride_x != 0 || shifted_x / stride_x >= out_width) continue;
-        const int ox = shifted_x / stride_x;
+    for (int ky = KERNEL_HEIGHT - 1; ky >= 0; ky--) {
+      const int shifted_y = in_y + pad_top - ky * DILATION_Y;
+      if (shifted_y < 0 || shifted_y % STRIDE_Y != 0 || shifted_y / STRIDE_Y >= out_height) continue;
+      const int oy = shifted_y / STRIDE_Y;
+      for (int kx = KERNEL_WIDTH - 1; kx >= 0; kx--) {
+        const int shifted_x = in_x + pad_left - kx * DILATION_X;
+        if (shifted_x < 0 || shifted_x % STRIDE_X != 0 || shifted_x / STRIDE_X >= out_width) continue;
+        const int ox = shifted_x / STRIDE_X;
         const T part = gradient[(long)oy * out_width + ox];
 #ifdef FORM_MAX_GRADIENT
         FIND_MAXIMUM(place, best, plane, oy, ox)
@@ -123,8 +211,3 @@ KERNEL void NAME(GLOBAL const T* x, const long x_at, GLOBAL const T* g, const lo
 #else
 #error "pool.cl: define a form"
 #endif
-
-#undef POOL_SIZES
-#undef TAPS_INSIDE
-#undef DIVISOR
-#undef FIND_MAXIMUM

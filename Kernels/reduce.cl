@@ -238,10 +238,3 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(PARAMETERS P
 #else
 #error "reduce.cl: define FORM_ROWS, FORM_COLUMNS or FORM_FINAL"
 #endif
-
-#undef TAKE
-#undef MERGE
-#undef BEGIN
-#undef PART_PARAMETERS
-#undef PUT
-#undef POSITION_PUT

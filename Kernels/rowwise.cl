@@ -223,13 +223,6 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
   }
 }
 
-#undef ROW_SUM
-#undef ROW_MAP
-#undef ROW_MAXIMUM
-#undef MAX4
-#undef MAX16
-#undef SUM16
-
 #else
 
 #ifndef WIDTH
@@ -333,30 +326,4 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARA
 #endif
 }
 
-#undef GROUP_REDUCE
-#undef ADD_TWO
-#undef ROW_SUM
-#undef ROW_MAP
-#undef PUT
-
 #endif
-
-#undef HAS_LABEL
-#undef HAS_SECOND
-#undef CENTRED
-#undef IS_NORM
-#if !defined(STAGE) && !defined(FINISH)
-#undef PREPARE
-#undef ROW
-#endif
-#undef FUSED
-#undef ROWWISE_PARAMETERS
-#undef READ_LABEL
-#undef SECOND
-#undef SCALE
-#undef SHIFT
-#undef ELEMENT
-#undef LOAD_ONE
-#undef LOAD_VECTOR
-#undef ROW_MOMENTS
-#undef NORMAL

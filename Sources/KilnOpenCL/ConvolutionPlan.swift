@@ -1,12 +1,12 @@
 import KilnEngine
 
-// Convolutions as matrix products: convolution.cl says how each kind maps to rows, columns and p.
+// Convolutions as matrix products: convolution.cl says how each kind maps to rows, columns and p. In the CPU style planes.cl
+// and filters.cl compute them.
 
 extension Planner {
   mutating func plan(_ step: ConvolutionStep) {
-    let product = Planner.product(step)
-    if let product {
-      plan(product)
+    if let product = self.product(step) {
+      plan(product, of: step)
       return
     }
     // The epilogue's operands do not follow the merged axes: make the plain result first, then the epilogue.
@@ -37,86 +37,129 @@ extension Planner {
     plainStep.epilogue = Expression()
     plainStep.epilogue.outputs = [plainStep.epilogue.append(.result, step.dtype)]
     plainStep.outputs = [plain]
-    if let product = Planner.product(plainStep) { plan(product) }
+    if let product = self.product(plainStep) { plan(product, of: plainStep) }
     plan(
       ElementwiseStep(
         dims: resultShape.dimensions, operands: step.operands + [plain], expression: expression, outputs: step.outputs))
   }
 
+  private mutating func plan(_ product: Product, of step: ConvolutionStep) {
+    if product.convolution == nil {
+      plan(product)
+    } else if style == .gpu {
+      if product.isOfSingles { planSingles(product) } else { plan(product) }
+    } else if step.convolution.kind == .filterGradient {
+      planFilters(step, product)
+    } else {
+      planPlanes(step, product)
+    }
+  }
+
+  /// A work-item or a work-group for each result: see singles.cl.
+  private mutating func planSingles(_ product: Product) {
+    let text = text(product, segments: 1)
+    let isOfPixels = product.shape.kind == .pixels
+    let kernel = KernelText(
+      files: ["convolution", "product", "singles"],
+      macros: Planner.elementMacros(product.dtype) + text.macros + sideMacros(product)
+        + (isOfPixels ? [("FORM_GROUPS", ""), ("WIDTH", "128")] : [("FORM_ITEMS", "")]))
+    launch(
+      kernel,
+      text.arguments + [.table, .long(enter(product.offsets))] + place(product.lhs) + product.left.arguments
+        + rightArguments(product) + sizes(product, max(product.depth, 1)),
+      global: isOfPixels ? [product.n * 128, product.rows] : [roundUp(product.n, 64), product.rows],
+      local: isOfPixels ? [128, 1] : [64, 1])
+  }
+
   /// The product that a convolution is, or `nil` when an operand of the epilogue prevents the merging of its axes.
-  static func product(_ step: ConvolutionStep) -> Product? {
+  func product(_ step: ConvolutionStep) -> Product? {
     let c = step.convolution
     let (filtersOfGroup, channelsOfGroup) = (c.filters / c.groups, c.channels / c.groups)
     let taps = c.kernelHeight * c.kernelWidth
-    let shape = resultShape(c)
+    let shape = Planner.resultShape(c)
     let kept = c.kind == .filterGradient ? 1 : 2
     var operands = step.operands
     var outputs = step.outputs
     for i in operands.indices {
-      guard let merged = mergeTrailing(operands[i].strides, shape.dimensions, from: kept) else { return nil }
+      guard let merged = Planner.mergeTrailing(operands[i].strides, shape.dimensions, from: kept) else { return nil }
       operands[i].strides = merged
     }
     for i in outputs.indices {
-      guard let merged = mergeTrailing(outputs[i].strides, shape.dimensions, from: kept) else { return nil }
+      guard let merged = Planner.mergeTrailing(outputs[i].strides, shape.dimensions, from: kept) else { return nil }
       outputs[i].strides = merged
     }
     let columns = shape.dimensions.dropFirst(kept).reduce(1, *)
+    let pixels = c.outHeight * c.outWidth
+    let plane = c.height * c.width
     var product = Product(
-      batches: c.batch * c.groups, m: 0, n: columns, depth: 0, dtype: step.dtype, lhs: step.inputs[1], lhsI: 0,
-      lhsP: 1, offsets: [], sharesLhs: c.groups == 1, rhsMacros: [], rhsArguments: [], isConvolution: true,
-      dims: Array(shape.dimensions.prefix(kept)) + [columns], operands: operands, epilogue: step.epilogue,
-      outputs: outputs)
-    // image height and width, kernel, grid, step, dilation, pad, divide, groups; entry and group sizes follow.
-    var sizes: [Int]
-    var lhsOfGroup: Int
-    let (image, imagePlanes): (Operand, (entry: Int, group: Int))
+      batches: c.batch * c.groups, m: filtersOfGroup, n: columns, depth: channelsOfGroup * taps, dtype: step.dtype,
+      lhs: step.inputs[1], left: Product.Side(line: channelsOfGroup * taps, depth: 1), offsets: [],
+      sharesLhs: c.groups == 1, rhs: step.inputs[0], dims: Array(shape.dimensions.prefix(kept)) + [columns],
+      operands: operands, epilogue: step.epilogue, outputs: outputs)
+    var lhsOfGroup = filtersOfGroup * channelsOfGroup * taps
+    // Planes of the image: of an entry, of a group.
+    var image = (entry: c.channels * plane, group: channelsOfGroup * plane)
     switch c.kind {
-    case .forward:
-      (product.m, product.depth) = (filtersOfGroup, channelsOfGroup * taps)
-      product.lhsI = product.depth
-      lhsOfGroup = filtersOfGroup * product.depth
-      image = step.inputs[0]
-      imagePlanes = (c.channels * c.height * c.width, channelsOfGroup * c.height * c.width)
-      sizes = [
-        c.height, c.width, c.kernelHeight, c.kernelWidth, c.outHeight, c.outWidth, c.strideY, c.strideX, c.dilationY,
-        c.dilationX, c.padTop, c.padLeft, 1, 1, c.groups,
-      ]
-      product.rhsMacros = [("TAPS_P", "")]
+    case .forward: break
     case .inputGradient:
       (product.m, product.depth) = (channelsOfGroup, filtersOfGroup * taps)
-      (product.lhsI, product.lhsBlock, product.lhsOuter) = (taps, taps, channelsOfGroup * taps)
-      lhsOfGroup = filtersOfGroup * channelsOfGroup * taps
-      image = step.inputs[0]
-      imagePlanes = (c.filters * c.outHeight * c.outWidth, filtersOfGroup * c.outHeight * c.outWidth)
-      sizes = [
-        c.outHeight, c.outWidth, c.kernelHeight, c.kernelWidth, c.height, c.width, 1, 1, c.dilationY, c.dilationX,
-        c.padTop, c.padLeft, c.strideY, c.strideX, c.groups,
-      ]
-      product.rhsMacros = [("TAPS_P", "")] + (c.strideY == 1 && c.strideX == 1 ? [] : [("DIVIDED", "")])
-      product.rhsMacros.append(("NEGATED_TAPS", ""))
+      product.left = Product.Side(line: taps, depth: 1, block: taps, outer: channelsOfGroup * taps)
+      image = (c.filters * pixels, filtersOfGroup * pixels)
     case .filterGradient:
-      let pixels = c.outHeight * c.outWidth
       product.batches = c.groups
-      product.sharesLhs = c.groups == 1
-      (product.m, product.depth) = (filtersOfGroup, c.batch * pixels)
-      (product.lhsI, product.lhsBlock, product.lhsOuter) = (pixels, max(pixels, 1), c.filters * pixels)
+      product.depth = c.batch * pixels
+      product.left = Product.Side(line: pixels, depth: 1, block: max(pixels, 1), outer: c.filters * pixels)
       lhsOfGroup = filtersOfGroup * pixels
-      image = step.inputs[0]
-      imagePlanes = (c.channels * c.height * c.width, channelsOfGroup * c.height * c.width)
-      sizes = [
-        c.height, c.width, c.kernelHeight, c.kernelWidth, c.outHeight, c.outWidth, c.strideY, c.strideX, c.dilationY,
-        c.dilationX, c.padTop, c.padLeft, 1, 1, c.groups,
-      ]
     }
-    product.offsets = (0..<product.batches).flatMap { [$0 % c.groups * lhsOfGroup, 0] }
-    product.rhsArguments =
-      argumentsOf(image) + sizes.map { .int($0) } + [.long(imagePlanes.entry), .long(imagePlanes.group)]
+    let isPointwise =
+      taps == 1 && c.strideY == 1 && c.strideX == 1 && c.padTop == 0 && c.padLeft == 0 && c.outHeight == c.height
+      && c.outWidth == c.width
+    product.offsets = (0..<product.batches).flatMap { b in
+      [b % c.groups * lhsOfGroup, isPointwise ? b / c.groups * image.entry + b % c.groups * image.group : 0]
+    }
+    if isPointwise && (c.kind != .filterGradient || style == .gpu) {
+      // Nothing is gathered: a filter is a row, a pixel a column.
+      if c.kind == .filterGradient {
+        product.right = Product.Side(line: pixels, depth: 1, block: max(pixels, 1), outer: image.entry)
+      } else {
+        if c.kind == .inputGradient { product.left = Product.Side(line: 1, depth: channelsOfGroup) }
+        product.right = Product.Side(line: 1, depth: pixels)
+      }
+      return product
+    }
+    product.convolution = Planner.convolutionText(step, image)
     return product
   }
 
-  private static func argumentsOf(_ operand: Operand) -> [Argument] {
-    guard let slot = operand.slot else { return [.table, .long(0)] }
-    return [.buffer(slot), .offset(slot, operand.offset, elementSize: operand.dtype.size)]
+  /// Macros and arguments of convolution.cl.
+  private static func convolutionText(
+    _ step: ConvolutionStep, _ planes: (entry: Int, group: Int)
+  ) -> (macros: [(String, String)], arguments: [Argument]) {
+    let c = step.convolution
+    let isDivided = c.kind == .inputGradient && (c.strideY != 1 || c.strideX != 1)
+    let count = c.batch * max(c.outHeight * c.outWidth, c.height * c.width)
+    var macros = [
+      ("KERNEL_HEIGHT", "\(c.kernelHeight)"), ("KERNEL_WIDTH", "\(c.kernelWidth)"),
+      ("DIVIDE_Y", isDivided ? "\(c.strideY)" : "1"), ("DIVIDE_X", isDivided ? "\(c.strideX)" : "1"),
+      ("POSITION", count < 1 << 30 ? "int" : "long"),
+    ]
+    if c.kind != .filterGradient { macros.append(("TAPS_P", "")) }
+    if isDivided { macros.append(("DIVIDED", "")) }
+    if c.kind == .inputGradient { macros.append(("NEGATED_TAPS", "")) }
+    // Height and width of the image and of the grid, step, dilation, pad, groups.
+    let sizes =
+      c.kind == .inputGradient
+      ? [
+        c.outHeight, c.outWidth, c.height, c.width, 1, 1, c.dilationY, c.dilationX, c.padTop, c.padLeft, c.groups,
+      ]
+      : [
+        c.height, c.width, c.outHeight, c.outWidth, c.strideY, c.strideX, c.dilationY, c.dilationX, c.padTop, c.padLeft,
+        c.groups,
+      ]
+    let image = step.inputs[0]
+    let place: [Argument] =
+      image.slot.map { [.buffer($0), .offset($0, image.offset, elementSize: image.dtype.size)] } ?? [.table, .long(0)]
+    return (macros, place + sizes.map { .int($0) } + [.long(planes.entry), .long(planes.group)])
   }
 
   /// `strides` with the axes from `axis` on merged into one, if they can be.

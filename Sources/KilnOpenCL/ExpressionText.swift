@@ -75,6 +75,9 @@ struct ExpressionText {
     }
   }
 
+  /// What prelude.cl has a version of that a CPU's compiler can vectorise.
+  private static let ownFunctions: Set<String> = ["exp", "expm1", "tanh", "erf"]
+
   /// Replaces whole identifiers; `kiln_...` functions get the type as suffix, as prelude.cl defines them.
   private static func substitute(_ text: String, _ words: [String: String], type: String) -> String {
     var result = ""
@@ -85,6 +88,8 @@ struct ExpressionText {
         result += replacement
       } else if word.hasPrefix("kiln_") {
         result += "\(word)_\(type)"
+      } else if ownFunctions.contains(word) {
+        result += "kiln_\(word)_\(type)"
       } else {
         result += word
       }

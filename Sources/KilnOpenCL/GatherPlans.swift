@@ -59,6 +59,26 @@ extension Planner {
       ("T", step.dtype.openCL), ("IS_NAN(v)", step.dtype.isFloat ? "((v) != (v))" : "false"), (form, ""),
     ]
     if countPadding { macros.append(("COUNT_PADDING", "")) }
+    macros += [
+      ("KERNEL_HEIGHT", "\(pool.kernelHeight)"), ("KERNEL_WIDTH", "\(pool.kernelWidth)"),
+      ("STRIDE_Y", "\(pool.strideY)"), ("STRIDE_X", "\(pool.strideX)"),
+      ("DILATION_Y", "\(pool.dilationY)"), ("DILATION_X", "\(pool.dilationX)"),
+    ]
+    var least = 1024
+    if style == .cpu && pool.kernelHeight * pool.kernelWidth <= 16 {
+      macros.append(("SMALL", ""))
+      let isApart =
+        pool.strideY > (pool.kernelHeight - 1) * pool.dilationY
+        && pool.strideX > (pool.kernelWidth - 1) * pool.dilationX
+      // Work-items take rows of the result, or planes that they add the windows' gradients to.
+      switch pool.kind {
+      case .max: (count, least) = (pool.planes * pool.outHeight, max(1, 1024 / max(pool.outWidth, 1)))
+      case .maxGradient:
+        if isApart { macros.append(("APART", "")) }
+        (count, least) = (pool.planes, max(1, 1024 / max(pool.outWidth * pool.outHeight, 1)))
+      case .maxGather, .average, .averageGradient: break
+      }
+    }
     // (x, other, result): the gradient of the average reads g alone, in the second place.
     let inputs: [Argument]
     switch pool.kind {
@@ -66,12 +86,9 @@ extension Planner {
     case .maxGather, .maxGradient: inputs = place(step.inputs[0]) + place(step.inputs[1])
     case .averageGradient: inputs = nothing + place(step.inputs[0])
     }
-    let sizes = [
-      pool.height, pool.width, pool.outHeight, pool.outWidth, pool.kernelHeight, pool.kernelWidth, pool.strideY,
-      pool.strideX, pool.dilationY, pool.dilationX, pool.padTop, pool.padLeft,
-    ]
+    let sizes = [pool.height, pool.width, pool.outHeight, pool.outWidth, pool.padTop, pool.padLeft]
     launchEach(
       KernelText(files: ["pool"], macros: macros),
-      inputs + place(step.output) + [.long(pool.planes)] + sizes.map { .int($0) }, count: count, least: 1024)
+      inputs + place(step.output) + [.long(pool.planes)] + sizes.map { .int($0) }, count: count, least: least)
   }
 }

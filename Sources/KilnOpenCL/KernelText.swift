@@ -23,6 +23,17 @@ enum KernelSource {
 
   /// As `text`, read once.
   static func cached(_ name: String) -> String { embedded[name] ?? "" }
+
+  /// The lines that take away all macros that a file defines.
+  static func undefinitions(_ name: String) -> String { undefined[name] ?? "" }
+
+  private static let undefined = embedded.mapValues { text in
+    var names = Set<Substring>()
+    for line in text.split(separator: "\n") where line.hasPrefix("#define ") {
+      names.insert(line.dropFirst(8).prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+    }
+    return names.sorted().map { "#undef \($0)\n" }.joined()
+  }
 }
 
 /// One kernel: template files and the macros that fill them. Its name is a hash of both, so that equal kernels of
@@ -47,11 +58,12 @@ struct KernelText: Hashable, Sendable {
     usesRandom = key.contains("kiln_random_")
   }
 
-  /// What goes into the program: definitions, files, and the definitions taken away again.
+  /// What goes into the program: definitions, files, and all definitions taken away again.
   var text: String {
     var result = "#define NAME \(name)\n"
     for macro in macros { result += "#define \(macro.name) \(macro.value)\n" }
     for file in files { result += KernelSource.cached(file) + "\n" }
+    for file in files { result += KernelSource.undefinitions(file) }
     result += "#undef NAME\n"
     for macro in macros { result += "#undef \(macro.name.prefix { $0 != "(" })\n" }
     return result

@@ -22,6 +22,8 @@ struct Launch: Sendable {
   var global: [Int]
   /// `nil` leaves the choice to the driver.
   var local: [Int]?
+  /// What it is for: see LaunchProfile.
+  var note = ""
 }
 
 /// What the plans of the families write to.
@@ -30,6 +32,7 @@ struct Planner {
   let computeUnits: Int
   let maxGroupSize: Int
   let scalarTypes: [DType]
+  let tiling: Tiling
   private(set) var launches: [Launch] = []
   private(set) var table: [Int] = []
   /// The most scratch memory that a step needs.
@@ -37,16 +40,19 @@ struct Planner {
   /// Whether a run may report a bad index.
   private(set) var canFault = false
   private var scratchUsed = 0
+  private var note = ""
 
-  init(style: KernelStyle, computeUnits: Int, maxGroupSize: Int, scalarTypes: [DType]) {
+  init(style: KernelStyle, computeUnits: Int, maxGroupSize: Int, scalarTypes: [DType], tiling: Tiling) {
     self.style = style
     self.computeUnits = computeUnits
     self.maxGroupSize = maxGroupSize
     self.scalarTypes = scalarTypes
+    self.tiling = tiling
   }
 
   mutating func plan(_ step: Step) {
     scratchUsed = 0
+    if LaunchProfile.shared != nil { note = Planner.note(step) }
     switch step {
     case .elementwise(let step): plan(step)
     case .reduce(let step): plan(step)
@@ -75,7 +81,7 @@ struct Planner {
   }
 
   mutating func launch(_ kernel: KernelText, _ arguments: [Argument], global: [Int], local: [Int]) {
-    launches.append(Launch(kernel: kernel, arguments: arguments, global: global, local: local))
+    launches.append(Launch(kernel: kernel, arguments: arguments, global: global, local: local, note: note))
   }
 
   /// Launches over `count` independent elements: the kernel's last argument is the chunk of a CPU-style work-item.

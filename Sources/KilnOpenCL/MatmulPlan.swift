@@ -1,27 +1,59 @@
 import KilnEngine
 
-/// A product as matmul.cl sees it: batched, left side by strides, right side by strides or a convolution's.
+/// A product as product.cl sees it: batched, left side by strides, right side by strides or a convolution's.
 struct Product {
+  /// Where the elements of a side lie: along its rows (columns), along p, and along p in blocks of `block` (0: one block).
+  struct Side {
+    var line, depth: Int
+    var block = 0
+    var outer = 0
+    /// Neighbours along p are neighbours in memory, those along the rows (columns) are not.
+    var isFastAlongDepth: Bool { depth == 1 && line != 1 }
+    /// Whether four neighbours, from a multiple of four on, are neighbours in memory.
+    var isVector: Bool { (depth == 1 && block % 4 == 0) || line == 1 }
+    var arguments: [Argument] { [.long(line), .long(depth), .long(max(block, 1)), .long(outer)] }
+  }
+
   var batches, m, n, depth: Int
   var dtype: DType
   var lhs: Operand
-  /// Strides of the left side: along i, and along p in blocks of `lhsBlock` (0: one block).
-  var lhsI, lhsP: Int
-  var lhsBlock = 0
-  var lhsOuter = 0
+  var left: Side
   /// Offsets of each batch entry in lhs and rhs, alternating.
   var offsets: [Int]
   /// Whether all batch entries share the left side.
   var sharesLhs: Bool
-  /// Macros and arguments of the right side.
-  var rhsMacros: [(String, String)]
-  var rhsArguments: [Argument]
-  var isConvolution: Bool
+  /// The right side: an operand by strides, or
+  var rhs: Operand
+  var right = Side(line: 0, depth: 0)
+  /// macros and arguments of a convolution's.
+  var convolution: (macros: [(String, String)], arguments: [Argument])?
   /// The result as the epilogue sees it: rows (b, i) over `dims` without the last axis, n the last.
   var dims: [Int]
   var operands: [Operand]
   var epilogue: Expression
   var outputs: [Operand]
+
+  var rows: Int { batches * m }
+
+  /// Whether a tile of the smallest kind would be mostly edge, and the rows are many instead.
+  var isOfSingles: Bool {
+    shape.kind == .taps ? m <= 2 && depth <= 256 : m * n <= 64 && batches >= 8
+  }
+
+  var shape: ProductShape {
+    let kind: ProductShape.Kind =
+      if let convolution {
+        convolution.macros.contains { $0.0 == "TAPS_P" } ? .taps : .pixels
+      } else {
+        switch (left.isFastAlongDepth, right.isFastAlongDepth) {
+        case (true, false): .nn
+        case (true, true): .nt
+        case (false, false): .tn
+        case (false, true): .tt
+        }
+      }
+    return ProductShape(kind: kind, batches: batches, m: m, n: n, k: depth, bytes: dtype.size)
+  }
 }
 
 extension Planner {
@@ -41,132 +73,186 @@ extension Planner {
       }
       offsets += [left, right]
     }
-    let (rhsP, rhsJ) = (step.rhs.strides[rank], step.rhs.strides[rank + 1])
-    let isFastAlongP = rhsJ != 1 && (rhsP == 1 || step.k == 1)
+    var right = Product.Side(line: step.rhs.strides[rank + 1], depth: step.rhs.strides[rank])
+    if step.k == 1 { right.depth = 1 }
     plan(
       Product(
         batches: batches, m: step.m, n: step.n, depth: step.k, dtype: step.dtype, lhs: step.lhs,
-        lhsI: step.lhs.strides[rank], lhsP: step.lhs.strides[rank + 1], offsets: offsets,
-        sharesLhs: step.lhs.strides.prefix(rank).allSatisfy { $0 == 0 },
-        rhsMacros: isFastAlongP ? [("RHS_K_FAST", "")] : [],
-        rhsArguments: place(step.rhs) + [.long(rhsP), .long(rhsJ)], isConvolution: false,
+        left: Product.Side(line: step.lhs.strides[rank], depth: step.lhs.strides[rank + 1]), offsets: offsets,
+        sharesLhs: step.lhs.strides.prefix(rank).allSatisfy { $0 == 0 }, rhs: step.rhs, right: right,
         dims: step.batch + [step.m, step.n], operands: step.operands, epilogue: step.epilogue, outputs: step.outputs))
   }
 
-  mutating func plan(_ product: Product) {
+  /// What the kernels of a product, and of what stands for one, have in common.
+  struct ProductText {
+    let point: PointText
+    /// Macros and arguments by which the result is addressed, finished and stored.
+    let macros: [(String, String)]
+    let arguments: [Argument]
+    /// Where the parts of a split sum go.
+    var part: [Argument] = []
+  }
+
+  mutating func text(_ product: Product, segments: Int) -> ProductText {
     let point = PointText(
       outer: product.dims, inner: [], operands: product.operands, outputs: product.outputs,
       expressions: [product.epilogue], scalarTypes: scalarTypes)
-    let rows = product.batches * product.m
-    let pointMacros = [
+    var macros = [
       ("INDEX", point.fitsInt && style == .gpu ? "int" : "long"), ("PREPARE", point.prepare),
       ("OUTER(row, x)", point.outerAddresses(row: "row", x: "x")), ("FINISH(l)", finish(product.epilogue, point)),
-      ("PARAMETERS", point.parameters),
+      ("PARAMETERS", point.parameters), ("RESULT_TYPE", product.dtype.openCL),
     ]
-    let common = point.arguments(tableAt: enter(point.table))
-    let shape = ProductForm(style: style, product: product)
-    var macros = shape.elementMacros + product.rhsMacros
-    macros.append(("RESULT_TYPE", product.dtype.openCL))
-    if product.lhsP == 1 && product.lhsI != 1 { macros.append(("LHS_K_FAST", "")) }
-    if product.lhsBlock != 0 { macros.append(("LHS_TWO_LEVELS", "")) }
-    let files = product.isConvolution ? ["convolution", "matmul"] : ["matmul"]
-    let isPartial = shape.segments > 1
-    let part: [Argument] =
-      isPartial
-      ? [.scratch, .long(scratch(shape.segments * rows * product.n * product.dtype.size) / product.dtype.size)] : []
-    let batch: [Argument] = [.table, .long(enter(product.offsets))]
-    let lhs: [Argument] =
-      place(product.lhs) + [
-        .long(product.lhsI), .long(product.lhsP), .long(max(product.lhsBlock, 1)), .long(product.lhsOuter),
+    if segments > 1 { macros.append(("PARTIAL", "")) }
+    var text = ProductText(point: point, macros: macros, arguments: point.arguments(tableAt: enter(point.table)))
+    if segments > 1 {
+      text.part = [
+        .scratch, .long(scratch(segments * product.rows * product.n * product.dtype.size) / product.dtype.size),
       ]
-    let sizes: [Argument] = [
-      .long(rows), .long(product.m), .long(product.n), .long(product.depth), .long(shape.segmentLength),
-    ]
-    var mainMacros = macros + pointMacros
-    if isPartial { mainMacros.append(("PARTIAL", "")) }
-    let depthGroups = product.batches * shape.segments
-
-    switch style {
-    case .gpu:
-      let kernel = KernelText(files: files, macros: mainMacros + [("FORM_TILES", "")])
-      launch(
-        kernel, common + part + batch + lhs + product.rhsArguments + sizes + [.long(product.batches)],
-        global: [(product.n + 63) / 64 * 16, (product.m + 63) / 64 * 16, depthGroups], local: [16, 16, 1])
-    case .cpu:
-      let panelsOfEntry = (product.m + shape.panelRows - 1) / shape.panelRows
-      let entrySize = panelsOfEntry * shape.panelRows * product.depth
-      let entries = product.sharesLhs ? 1 : product.batches
-      let packed: [Argument] = [
-        .scratch, .long(scratch(entries * entrySize * product.dtype.size) / product.dtype.size),
-      ]
-      let panels = entries * panelsOfEntry
-      // The pack form knows no convolution: its left side is by strides.
-      let packMacros = shape.elementMacros + macros.filter { $0.0.hasPrefix("LHS_") }
-      let chunk = chunk(panels, least: max(1, 8192 / max(1, product.depth * shape.panelRows)))
-      if product.depth > 0 {
-        launch(
-          KernelText(files: ["matmul"], macros: packMacros + [("FORM_PACK", "")]),
-          packed + batch + lhs + [.long(product.m), .long(product.depth), .long(panels), .long(chunk)],
-          global: [(panels + chunk - 1) / chunk], local: [1])
-      }
-      launch(
-        KernelText(files: files, macros: mainMacros + [("FORM_PANELS", "")]),
-        common + part + batch + packed + [.long(product.sharesLhs ? 0 : entrySize)] + product.rhsArguments + sizes
-          + [.long(product.batches)],
-        global: [
-          (product.n + shape.panelColumns - 1) / shape.panelColumns,
-          (product.m + shape.groupRows - 1) / shape.groupRows, depthGroups,
-        ], local: [1, 1, 1])
     }
-    if isPartial { addParts(product, point, common, part, segments: shape.segments, count: rows * product.n) }
+    return text
+  }
+
+  static func elementMacros(_ dtype: DType) -> [(String, String)] {
+    [
+      ("T", dtype.openCLWrapping), ("VECTOR4", "\(dtype.openCLWrapping)4"),
+      ("MULTIPLY_ADD(a, b, c)", dtype.isFloat ? "fma(a, b, c)" : "((a) * (b) + (c))"),
+    ]
+  }
+
+  mutating func plan(_ product: Product) {
+    let choice = tiling.choice(product.shape)
+    let length = max(1, ((product.depth + choice.segments - 1) / choice.segments + 15) / 16 * 16)
+    let segments = max(1, (product.depth + length - 1) / length)
+    let text = text(product, segments: segments)
+    switch choice.shape {
+    case .tile: planTiles(product, text, choice.shape, segments: segments, length: length)
+    case .panel: planPanels(product, text, choice.shape, segments: segments, length: length)
+    }
+    if segments > 1 { addParts(product, text, segments: segments) }
+  }
+
+  func sideMacros(_ product: Product) -> [(String, String)] {
+    var macros: [(String, String)] = []
+    if product.left.isFastAlongDepth { macros.append(("LHS_K_FAST", "")) }
+    if product.left.isVector { macros.append(("LHS_VECTOR", "")) }
+    if product.left.block != 0 { macros.append(("LHS_TWO_LEVELS", "")) }
+    if let convolution = product.convolution { return macros + convolution.macros }
+    if product.right.isFastAlongDepth { macros.append(("RHS_K_FAST", "")) }
+    if product.right.isVector { macros.append(("RHS_VECTOR", "")) }
+    if product.right.block != 0 { macros.append(("RHS_TWO_LEVELS", "")) }
+    return macros
+  }
+
+  func rightArguments(_ product: Product) -> [Argument] {
+    product.convolution?.arguments
+      ?? place(product.rhs) + [.long(product.right.depth), .long(product.right.line)]
+      + product.right.arguments.suffix(2)
+  }
+
+  func sizes(_ product: Product, _ length: Int) -> [Argument] {
+    [
+      .long(product.rows), .long(product.m), .long(product.n), .long(product.depth), .long(length),
+      .long(product.batches),
+    ]
+  }
+
+  private mutating func planTiles(
+    _ product: Product, _ text: ProductText, _ shape: TileShape, segments: Int, length: Int
+  ) {
+    guard case .tile(let rows, let columns, let depth, let itemRows, let itemColumns) = shape else { return }
+    let kernel = KernelText(
+      files: (product.convolution == nil ? [] : ["convolution"]) + ["product", "tiles"],
+      macros: Planner.elementMacros(product.dtype) + text.macros + sideMacros(product) + [
+        ("TILE_ROWS", "\(rows)"), ("TILE_COLUMNS", "\(columns)"), ("TILE_DEPTH", "\(depth)"),
+        ("ITEM_ROWS", "\(itemRows)"), ("ITEM_COLUMNS", "\(itemColumns)"),
+      ])
+    let local = [columns / itemColumns, rows / itemRows, 1]
+    launch(
+      kernel,
+      text.arguments + text.part + [.table, .long(enter(product.offsets))] + place(product.lhs)
+        + product.left.arguments + rightArguments(product) + sizes(product, length),
+      global: [
+        (product.n + columns - 1) / columns * local[0], (product.m + rows - 1) / rows * local[1],
+        product.batches * segments,
+      ], local: local)
+  }
+
+  private mutating func planPanels(
+    _ product: Product, _ text: ProductText, _ shape: TileShape, segments: Int, length: Int
+  ) {
+    guard case .panel(let rows, let vectors, let group, let depth) = shape else { return }
+    let lanes = product.dtype.size == 8 ? 8 : 16
+    let macros = Planner.elementMacros(product.dtype) + Planner.registerMacros(product.dtype, rows, vectors)
+    let batch: [Argument] = [.table, .long(enter(product.offsets))]
+    let lhs = place(product.lhs) + product.left.arguments
+    let panelMacros =
+      macros + text.macros + sideMacros(product) + [
+        ("FORM_PANELS", ""), ("GROUP", "\(group)"), ("DEPTH", "\(depth)"),
+      ]
+    let global = [
+      (product.n + vectors * lanes - 1) / (vectors * lanes), (product.m + group - 1) / group,
+      product.batches * segments,
+    ]
+    if Planner.readsDirectly(product) {
+      launch(
+        KernelText(files: ["product", "panels"], macros: panelMacros + [("LHS_DIRECT", "")]),
+        text.arguments + text.part + batch + lhs + rightArguments(product) + sizes(product, length), global: global,
+        local: [1, 1, 1])
+      return
+    }
+    let panelsOfEntry = (product.m + rows - 1) / rows
+    let entrySize = panelsOfEntry * rows * product.depth
+    let entries = product.sharesLhs ? 1 : product.batches
+    let packed: [Argument] = [
+      .scratch, .long(scratch(entries * entrySize * product.dtype.size) / product.dtype.size),
+    ]
+    let panels = entries * panelsOfEntry
+    let packMacros = macros + sideMacros(product).filter { $0.0.hasPrefix("LHS_") } + [("FORM_PACK", "")]
+    let chunk = chunk(panels, least: max(1, 8192 / max(1, product.depth * rows)))
+    if product.depth > 0 {
+      launch(
+        KernelText(files: ["product", "panels"], macros: packMacros),
+        packed + batch + lhs + [.long(product.m), .long(product.depth), .long(panels), .long(chunk)],
+        global: [(panels + chunk - 1) / chunk], local: [1])
+    }
+    launch(
+      KernelText(files: ["product", "panels"], macros: panelMacros),
+      text.arguments + text.part + batch + packed + [.long(product.sharesLhs ? 0 : entrySize)]
+        + rightArguments(product) + sizes(product, length), global: global, local: [1, 1, 1])
+  }
+
+  /// Whether packing the left side would cost a launch for little: it fits the first-level cache, and its rows do not fall
+  /// on the same few lines of it.
+  private static func readsDirectly(_ product: Product) -> Bool {
+    let bytes = product.m * product.depth * product.dtype.size
+    return product.left.block == 0 && bytes <= 1 << 15
+      && (product.left.line * product.dtype.size % 1024 != 0 || product.left.line == 0 || product.m <= 6)
+  }
+
+  /// Registers of the CPU style's kernels: `rows` x `vectors` of 16 lanes (8 of 8 bytes).
+  static func registerMacros(_ dtype: DType, _ rows: Int, _ vectors: Int) -> [(String, String)] {
+    let lanes = dtype.size == 8 ? 8 : 16
+    return [
+      ("MR", "\(rows)"), ("NV", "\(vectors)"), ("VL", "\(lanes)"), ("VECTOR", "\(dtype.openCLWrapping)\(lanes)"),
+      ("VLOAD", "vload\(lanes)"), ("VSTORE", "vstore\(lanes)"),
+      ("ALL_ROWS(F)", (0..<rows).map { "F(\($0))" }.joined(separator: " ")),
+      ("ALL_VECTORS(F, r)", (0..<vectors).map { "F(r, \($0))" }.joined(separator: " ")),
+    ]
   }
 
   /// Adds the segments in order and finishes: reduce.cl's final form over [rows, n].
-  private mutating func addParts(
-    _ product: Product, _ point: PointText, _ common: [Argument], _ part: [Argument], segments: Int, count: Int
-  ) {
+  mutating func addParts(_ product: Product, _ text: ProductText, segments: Int) {
     let kernel = KernelText(
       files: ["reduce"],
-      macros: Planner.combination(.sum, product.dtype) + [
-        ("INDEX", point.fitsInt && style == .gpu ? "int" : "long"), ("PREPARE", point.prepare),
-        ("OUTER_LAST", point.outerLast), ("OUTER(o, x)", point.outerAddresses(row: "o", x: "x")),
-        ("FINISH(l)", finish(product.epilogue, point)), ("PARAMETERS", point.parameters), ("FORM_FINAL", ""),
-      ])
-    launchEach(kernel, common + part + nothing + [.long(count), .long(segments)], count: count, least: 512)
-  }
-}
-
-/// Tile sizes and the splitting of the sum, by shape and style alone.
-struct ProductForm {
-  /// Rows of a packed panel, columns of a work-item, rows of a work-item (CPU style).
-  let panelRows, panelColumns, groupRows: Int
-  let segments, segmentLength: Int
-  let elementMacros: [(String, String)]
-
-  init(style: KernelStyle, product: Product) {
-    let type = product.dtype.openCLWrapping
-    let lanes = product.dtype.size == 8 ? 8 : 16
-    panelRows = 12
-    panelColumns = lanes * 2
-    groupRows = 96
-    let depthOfTile = 128
-    let units: Int
-    switch style {
-    case .cpu:
-      units =
-        product.batches * ((product.n + panelColumns - 1) / panelColumns)
-        * ((product.m + groupRows - 1) / groupRows)
-    case .gpu: units = product.batches * ((product.n + 63) / 64) * ((product.m + 63) / 64)
-    }
-    let wanted = style == .cpu ? 8 : 128
-    var count = 1
-    if units < wanted && product.depth >= 1024 { count = max(1, min(wanted / units, product.depth / 256)) }
-    segmentLength = max(1, ((product.depth + count - 1) / count + 15) / 16 * 16)
-    segments = max(1, (product.depth + segmentLength - 1) / segmentLength)
-    elementMacros = [
-      ("T", type), ("MULTIPLY_ADD(a, b, c)", product.dtype.isFloat ? "fma(a, b, c)" : "((a) * (b) + (c))"),
-      ("MR", "\(panelRows)"), ("NV", "2"), ("VL", "\(lanes)"), ("VECTOR", "\(type)\(lanes)"),
-      ("VLOAD", "vload\(lanes)"), ("VSTORE", "vstore\(lanes)"), ("GROUP", "\(groupRows)"), ("DEPTH", "\(depthOfTile)"),
-    ]
+      macros: Planner.combination(.sum, product.dtype)
+        + text.macros.filter {
+          ["INDEX", "PREPARE", "FINISH(l)", "PARAMETERS"].contains($0.0)
+        } + [
+          ("OUTER_LAST", text.point.outerLast), ("OUTER(o, x)", text.point.outerAddresses(row: "o", x: "x")),
+          ("FORM_FINAL", ""),
+        ])
+    let count = product.rows * product.n
+    launchEach(
+      kernel, text.arguments + text.part + nothing + [.long(count), .long(segments)], count: count, least: 512)
   }
 }

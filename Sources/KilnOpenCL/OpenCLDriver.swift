@@ -9,6 +9,7 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
   public let style: KernelStyle
   let hardware: OpenCLHardware
   let pool: MemoryPool
+  let tiling: Tiling
   private let lock = NSRecursiveLock()
   private let context: kcl_context
   private let queue: kcl_queue
@@ -29,7 +30,9 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
       hardware: other.hardware, name: "\(other.name)-\(style.rawValue)", style: style, memoryLimit: memoryLimit)
   }
 
-  init(hardware: OpenCLHardware, name: String, style: KernelStyle?, memoryLimit: Int? = nil) throws {
+  init(
+    hardware: OpenCLHardware, name: String, style: KernelStyle?, memoryLimit: Int? = nil, tiling: Tiling? = nil
+  ) throws {
     self.name = name
     self.hardware = hardware
     let wished = ProcessInfo.processInfo.environment["KILN_OPENCL_STYLE"]
@@ -45,7 +48,8 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
         device: name, reason: "its work-groups hold only \(hardware.maxGroupSize) work-items, 256 are needed",
         fix: "set KILN_OPENCL_STYLE=cpu")
     }
-    summary = hardware.summary
+    self.tiling = tiling ?? Tiling(hardware, style: style)
+    summary = "\(hardware.summary), \(self.tiling.summary)"
     var code: Int32 = 0
     guard let context = kcl_create_context(hardware.platform, hardware.device, &code) else {
       throw DeviceError.driverCall(device: name, call: "clCreateContext", code: Int(code), name: OpenCLCode.name(code))
@@ -105,7 +109,7 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
     }
     var planner = Planner(
       style: style, computeUnits: hardware.computeUnits, maxGroupSize: hardware.maxGroupSize,
-      scalarTypes: program.scalars)
+      scalarTypes: program.scalars, tiling: tiling)
     for step in program.steps { planner.plan(step) }
     return try lock.withLock {
       try OpenCLProgram(driver: self, program: program, plan: planner, library: library)
@@ -178,6 +182,8 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
     }
     try check(code, "clEnqueueNDRangeKernel", device: name)
   }
+
+  func finish() throws { try check(kcl_finish(queue), "clFinish", device: name) }
 
   func flush() throws { try check(kcl_flush(queue), "clFlush", device: name) }
 

@@ -14,7 +14,7 @@ public enum KernelStyle: String, Sendable, CaseIterable {
 struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of the driver, safe from any thread
   let platform: kcl_platform
   let device: kcl_device
-  let platformName, platformVersion, deviceName, driverVersion: String
+  let platformName, platformVersion, deviceName, vendorName, driverVersion: String
   let isCPU, hasDouble, dividesExactly: Bool
   let computeUnits, maxGroupSize: Int
   let maxAllocation, globalMemory: Int
@@ -25,6 +25,7 @@ struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of th
     platformName = try OpenCLHardware.platformText(platform, UInt32(KCL_PLATFORM_NAME), name)
     platformVersion = try OpenCLHardware.platformText(platform, UInt32(KCL_PLATFORM_VERSION), name)
     deviceName = try OpenCLHardware.text(device, UInt32(KCL_DEVICE_NAME), name)
+    vendorName = try OpenCLHardware.text(device, UInt32(KCL_DEVICE_VENDOR), name)
     driverVersion = try OpenCLHardware.text(device, UInt32(KCL_DRIVER_VERSION), name)
     func number<T: BinaryInteger & BitwiseCopyable>(_ what: UInt32, _ initial: T) throws -> Int {
       var value = initial

@@ -12,10 +12,12 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
     let kernel: kcl_kernel
     let global: [Int]
     let local: [Int]?
+    let note: String
     /// Arguments that depend on the run, with the bits set last (0 for none yet).
     var variable: [(index: UInt32, argument: Argument, bits: UInt64)] = []
-    init(kernel: kcl_kernel, global: [Int], local: [Int]?) {
-      (self.kernel, self.global, self.local) = (kernel, global, local)
+    init(kernel: kcl_kernel, _ launch: Launch) {
+      (self.kernel, global, local) = (kernel, launch.global, launch.local)
+      note = launch.note.isEmpty ? "" : "\(launch.note): \(launch.kernel.name) \(launch.global)"
     }
     deinit { _ = kcl_release_kernel(kernel) }
   }
@@ -43,7 +45,7 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
           device: driver.name, call: "clCreateKernel(\(launch.kernel.name))", code: Int(code),
           name: OpenCLCode.name(code))
       }
-      let step = Step(kernel: kernel, global: launch.global, local: launch.local)
+      let step = Step(kernel: kernel, launch)
       steps.append(step)
       for (index, argument) in launch.arguments.enumerated() {
         try prepare(argument, UInt32(index), step)
@@ -116,7 +118,15 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
           case .table, .status, .int, .long, .float: continue
           }
         }
-        try driver.enqueue(step.kernel, global: step.global, local: step.local)
+        if let profile = LaunchProfile.shared {
+          try driver.finish()
+          let start = ContinuousClock.now
+          try driver.enqueue(step.kernel, global: step.global, local: step.local)
+          try driver.finish()
+          profile.add(step.note, start.duration(to: .now))
+        } else {
+          try driver.enqueue(step.kernel, global: step.global, local: step.local)
+        }
       }
       try driver.flush()
     }

@@ -111,10 +111,47 @@ import Testing
     add { ($0.c, $0.f, $0.groups) = (4, 6, 2) }
     add { ($0.c, $0.f, $0.groups, $0.top, $0.left, $0.sx) = (5, 5, 5, 1, 1, 2) }
     add { ($0.kh, $0.kw, $0.h, $0.w, $0.n) = (1, 1, 1, 30, 3) }
+    add { ($0.kh, $0.kw, $0.c, $0.f, $0.groups) = (1, 1, 6, 4, 2) }
+    add { ($0.kh, $0.kw, $0.sy, $0.sx, $0.n) = (1, 1, 2, 2, 9) }
+    // Stride and dilation with a common factor: some inputs meet no tap.
+    add { ($0.sy, $0.sx, $0.dy, $0.dx, $0.h, $0.w) = (2, 4, 2, 2, 11, 12) }
+    add { ($0.kh, $0.kw, $0.sy, $0.sx, $0.h, $0.w) = (2, 2, 4, 3, 9, 10) }
+    // One channel for each filter; many small images; an image of several blocks of rows; more padding than taps.
+    add { ($0.c, $0.f, $0.groups, $0.top, $0.left, $0.bottom, $0.right, $0.w) = (9, 9, 9, 1, 1, 1, 1, 40) }
+    add { ($0.n, $0.c, $0.f, $0.h, $0.w, $0.top, $0.bottom) = (70, 3, 5, 5, 5, 1, 1) }
+    add { ($0.n, $0.c, $0.h, $0.w, $0.left, $0.right) = (1, 16, 70, 60, 1, 1) }
+    add { ($0.top, $0.left, $0.bottom, $0.right) = (4, 5, 3, 6) }
     add { ($0.kh, $0.kw, $0.h, $0.w, $0.c, $0.f, $0.n) = (5, 5, 20, 21, 8, 16, 4) }
     for sizes in list {
       for kind in [Convolution.Kind.forward, .inputGradient, .filterGradient] {
         for hasOddEpilogue in [false, true] { try check(sizes, kind, hasOddEpilogue) }
+      }
+    }
+  }
+
+  /// Zeros around an image, and what is computed beside the results, never meet an infinity.
+  @Test func infinitiesStayWhereTheyAre() throws {
+    for driver in try Drivers.required() {
+      for kind in [Convolution.Kind.forward, .inputGradient, .filterGradient] {
+        let c = Convolution(
+          kind: kind, batch: 1, channels: 1, height: 6, width: 7, filters: 1, kernelHeight: 3, kernelWidth: 3,
+          outHeight: 4,
+          outWidth: 5, strideY: 1, strideX: 1, dilationY: 1, dilationX: 1, padTop: 0, padLeft: 0, groups: 1)
+        // The last element of the image (of the gradient, which is the image there) is infinite.
+        var image = [Double](repeating: 1, count: kind == .inputGradient ? 20 : 42)
+        image[image.count - 1] = .infinity
+        let other = [Double](repeating: 1, count: kind == .filterGradient ? 20 : 9)
+        let result = Planner.resultShape(c)
+        let step = ConvolutionStep(
+          convolution: c, dtype: .float32, inputs: [dense(.input(0), [image.count]), dense(.input(1), [other.count])],
+          operands: [], epilogue: identityEpilogue(.float32), outputs: [dense(.output(0), result.dimensions)])
+        let values = try run(
+          driver, [.convolution(step)], inputs: [HostTensor(values: image), HostTensor(values: other)],
+          outputs: [(result.count, .float32)])[0]
+        let infinite = values.indices.filter { values[$0] == .infinity }
+        let reached = kind == .inputGradient ? [25, 26, 27, 32, 33, 34, 39, 40, 41] : [result.count - 1]
+        #expect(infinite == reached, "\(driver.name) \(kind)")
+        #expect(values.allSatisfy { !$0.isNaN }, "\(driver.name) \(kind)")
       }
     }
   }

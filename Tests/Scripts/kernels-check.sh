@@ -22,6 +22,24 @@ best=('-DBETTER(a, b)=((a) > (b))')
 product=("$parameters" "$prepare" "$outer" '-DMULTIPLY_ADD(a, b, c)=((a) * (b) + (c))' -DRESULT_TYPE=T '-DRESULT(v)=(v)'
   '-DFINISH(l)=to[l] = result + from[l];')
 
+# Every rung of the GPUs' ladders, and of the CPUs' registers the default and one more.
+tile() {
+  tiles+=("-DTILE_ROWS=$1 -DTILE_COLUMNS=$2 -DTILE_DEPTH=$3 -DITEM_ROWS=$4 -DITEM_COLUMNS=$5")
+}
+tiles=()
+tile 128 128 16 8 8
+tile 128 64 16 8 8
+tile 64 64 32 8 4
+tile 64 64 16 8 4
+tile 64 64 16 4 4
+tile 32 32 32 4 4
+tile 16 128 16 4 4
+tile 128 16 16 4 4
+registers_12x2=(-DMR=12 -DNV=2
+  '-DALL_ROWS(F)=F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)' '-DALL_VECTORS(F, r)=F(r, 0) F(r, 1)')
+registers_8x3=(-DMR=8 -DNV=3
+  '-DALL_ROWS(F)=F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)' '-DALL_VECTORS(F, r)=F(r, 0) F(r, 1) F(r, 2)')
+
 rows=("$parameters" -DPREPARE= '-DROW(row)=GLOBAL const T *from = a0 + a0_at + (row) * columns; GLOBAL T *to = r0 + r0_at + (row) * columns;')
 stage=('-DSTAGE(k)=staged[k] = from[k] + (T)1; staged_second[k] = from[k];')
 finish=('-DFINISH(k)=to[k] = result + (T)1;')
@@ -79,31 +97,61 @@ check_all() {
       done
       for form in MAX MAX_GATHER MAX_GRADIENT AVERAGE AVERAGE_GRADIENT; do
         for padding in '' -DCOUNT_PADDING; do
-          check pool -DT="$type" $style $padding -DFORM_$form '-DIS_NAN(v)=((v) != (v))'
+          for window in '' -DSMALL '-DSMALL -DAPART'; do
+            check pool -DT="$type" $style $padding $window -DFORM_$form '-DIS_NAN(v)=((v) != (v))' -DKERNEL_HEIGHT=2 \
+              -DKERNEL_WIDTH=3 -DSTRIDE_Y=2 -DSTRIDE_X=3 -DDILATION_Y=1 -DDILATION_X=1
+          done
         done
       done
     done
   done
-  # Matrix products: tiles for GPUs, packed panels for CPUs; the right side strided or a convolution's.
+  # Matrix products: tiles for GPUs, panels for CPUs; the right side strided or, in tiles, a convolution's.
+  local tile
   for type in float double uint ulong; do
     local lanes=16
     case $type in double | ulong) lanes=8 ;; esac
+    local vectors=(-DT="$type" -DVECTOR4="${type}4" -DVL=$lanes -DVECTOR="$type$lanes" -DVLOAD=vload$lanes
+      -DVSTORE=vstore$lanes)
     for partial in '' -DPARTIAL; do
-      for fast in '' -DRHS_K_FAST; do
-        check matmul -DT="$type" $partial $fast -DLHS_K_FAST -DFORM_TILES "${product[@]}"
-        check matmul -DT="$type" $partial $fast -DLHS_TWO_LEVELS -DFORM_TILES "${product[@]}"
-        check matmul -DT="$type" -DSTYLE_CPU $partial $fast -DFORM_PANELS -DMR=12 -DNV=2 -DVL=$lanes -DGROUP=48 \
-          -DDEPTH=128 -DVECTOR="$type$lanes" -DVLOAD=vload$lanes -DVSTORE=vstore$lanes "${product[@]}"
+      for fast in '' -DRHS_K_FAST -DRHS_VECTOR '-DRHS_K_FAST -DRHS_VECTOR' '-DRHS_K_FAST -DRHS_TWO_LEVELS'; do
+        for left in -DLHS_K_FAST '-DLHS_K_FAST -DLHS_VECTOR' -DLHS_VECTOR -DLHS_TWO_LEVELS; do
+          check product,tiles "${vectors[@]}" $partial $fast $left ${tiles[3]} "${product[@]}"
+        done
+        for left in '' -DLHS_DIRECT '-DLHS_DIRECT -DLHS_K_FAST'; do
+          check product,panels "${vectors[@]}" -DSTYLE_CPU $partial $fast $left -DFORM_PANELS "${registers_12x2[@]}" \
+            -DGROUP=48 -DDEPTH=128 "${product[@]}"
+        done
+        check product,panels "${vectors[@]}" -DSTYLE_CPU $partial $fast -DFORM_PANELS "${registers_8x3[@]}" \
+          -DGROUP=96 -DDEPTH=256 "${product[@]}"
       done
       [[ $type == u* ]] && continue
-      for taps in -DTAPS_P -DDIVIDED '-DTAPS_P -DDIVIDED' ''; do
-        check convolution,matmul -DT="$type" $partial $taps -DFORM_TILES "${product[@]}"
-        check convolution,matmul -DT="$type" -DSTYLE_CPU $partial $taps -DFORM_PANELS -DMR=6 -DNV=2 -DVL=$lanes \
-          -DGROUP=48 -DDEPTH=128 -DVECTOR="$type$lanes" -DVLOAD=vload$lanes -DVSTORE=vstore$lanes "${product[@]}"
+      for tile in "${tiles[@]}"; do
+        check product,tiles "${vectors[@]}" $partial $tile -DLHS_K_FAST -DLHS_VECTOR -DRHS_VECTOR "${product[@]}"
       done
+      for taps in -DTAPS_P '-DTAPS_P -DDIVIDED' '-DTAPS_P -DNEGATED_TAPS' ''; do
+        for tile in "${tiles[@]}"; do
+          check convolution,product,tiles "${vectors[@]}" $partial $taps $tile -DKERNEL_HEIGHT=3 -DKERNEL_WIDTH=5 \
+            -DDIVIDE_Y=2 -DDIVIDE_X=3 -DPOSITION=int -DLHS_K_FAST -DLHS_TWO_LEVELS "${product[@]}"
+        done
+      done
+      [ -n "$partial" ] || for taps in -DTAPS_P '-DTAPS_P -DDIVIDED' ''; do
+        for form in '-DFORM_ITEMS' '-DFORM_GROUPS -DWIDTH=128'; do
+          check convolution,product,singles "${vectors[@]}" $taps $form -DKERNEL_HEIGHT=3 -DKERNEL_WIDTH=3 -DDIVIDE_Y=2 \
+            -DDIVIDE_X=2 -DPOSITION=int "${product[@]}"
+        done
+      done
+      check filters "${vectors[@]}" -DSTYLE_CPU $partial -DFR=2 -DFC=2 '-DALL_ROWS(F)=F(0) F(1)' \
+        '-DALL_COLUMNS(F, r)=F(r, 0) F(r, 1)' '-DSUM_LANES(v)=(v.s0 + v.s1)' "${product[@]}"
     done
-    check matmul -DT="$type" -DSTYLE_CPU -DFORM_PACK -DMR=12 "${product[@]}"
-    check matmul -DT="$type" -DSTYLE_CPU -DFORM_PACK -DMR=6 -DLHS_K_FAST -DLHS_TWO_LEVELS "${product[@]}"
+    check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_12x2[@]}" "${product[@]}"
+    check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_8x3[@]}" -DLHS_K_FAST -DLHS_TWO_LEVELS \
+      "${product[@]}"
+    [[ $type == u* ]] && continue
+    check planes "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_8x3[@]}" "${product[@]}"
+    for spread in '' -DSPREAD; do
+      check planes "${vectors[@]}" -DSTYLE_CPU -DFORM_SUMS $spread "${registers_8x3[@]}" "${product[@]}"
+      check planes "${vectors[@]}" -DSTYLE_CPU -DFORM_SUMS $spread "${registers_12x2[@]}" "${product[@]}"
+    done
   done
 }
 
@@ -125,7 +173,7 @@ check_all
 for name in Kernels/*.cl; do
   base=$(basename "$name" .cl)
   case $base in
-  prelude | random | convolution) ;; # part of every job, or of matmul's
+  prelude | random | convolution | product) ;; # part of every job, or of tiles' and panels'
   *) [ -n "${checked[$base]:-}" ] || {
     echo "kernels-check: $name has no line in the matrix" >&2
     exit 1
