@@ -51,11 +51,11 @@ struct TuneBenchmark: ParsableCommand {
       throw BenchmarkFailure(description: "'\(device)' is no OpenCL device; only their tiles can be tuned")
     }
     if !json { print("\(driver.name): \(driver.summary)") }
-    let reference = try OpenCLDriver(withDefaultTilesOf: driver)
+    let reference = TiledDriver(driver)
     var candidates: [Candidate] = []
     var entries: [TuningTable.Entry] = []
     for work in TuningWork.list(for: driver.style, kind: kind, limit: limit) {
-      if candidates.isEmpty { candidates = try Candidate.all(of: driver) }
+      if candidates.isEmpty { candidates = Candidate.all(of: driver) }
       let operands = try work.operands()
       let bound = work.bound
       let standard = try Timed(work, operands, on: reference)
@@ -122,21 +122,18 @@ struct TuneBenchmark: ParsableCommand {
   }
 }
 
-/// A tile on a driver of its own, whose kernels are built once for all products of a kind.
+/// A tile, whose kernels are built once for all products of a kind.
 private struct Candidate {
   let tile: TileShape
   let segments: Int
-  let driver: OpenCLDriver
+  let driver: TiledDriver
 
-  static func all(of driver: OpenCLDriver) throws -> [Candidate] {
-    var list: [Candidate] = []
-    for tile in TileShape.candidates(driver.style) {
-      for segments in [1, 4, 16] {
-        list.append(
-          Candidate(tile: tile, segments: segments, driver: try OpenCLDriver(driver, tile: tile, segments: segments)))
+  static func all(of driver: OpenCLDriver) -> [Candidate] {
+    TileShape.candidates(driver.style).flatMap { tile in
+      [1, 4, 16].map { segments in
+        Candidate(tile: tile, segments: segments, driver: TiledDriver(driver, tile: tile, segments: segments))
       }
     }
-    return list
   }
 
   /// Tiles that are not much larger than the product; split sums only where they are long.
@@ -156,7 +153,7 @@ private struct Timed {
   private(set) var seconds = 0.0
   private var repeats = 1
 
-  init(_ work: TuningWork, _ operands: TuningWork.Operands, on driver: OpenCLDriver) throws {
+  init(_ work: TuningWork, _ operands: TuningWork.Operands, on driver: TiledDriver) throws {
     self.work = work
     let device = Device(driver)
     self.device = device

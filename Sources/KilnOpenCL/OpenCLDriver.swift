@@ -30,9 +30,7 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
       hardware: other.hardware, name: "\(other.name)-\(style.rawValue)", style: style, memoryLimit: memoryLimit)
   }
 
-  init(
-    hardware: OpenCLHardware, name: String, style: KernelStyle?, memoryLimit: Int? = nil, tiling: Tiling? = nil
-  ) throws {
+  init(hardware: OpenCLHardware, name: String, style: KernelStyle?, memoryLimit: Int? = nil) throws {
     self.name = name
     self.hardware = hardware
     let wished = ProcessInfo.processInfo.environment["KILN_OPENCL_STYLE"]
@@ -48,8 +46,8 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
         device: name, reason: "its work-groups hold only \(hardware.maxGroupSize) work-items, 256 are needed",
         fix: "set KILN_OPENCL_STYLE=cpu")
     }
-    self.tiling = tiling ?? Tiling(hardware, style: style)
-    summary = "\(hardware.summary), \(self.tiling.summary)"
+    tiling = Tiling(hardware, style: style)
+    summary = "\(hardware.summary), \(tiling.summary)"
     var code: Int32 = 0
     guard let context = kcl_create_context(hardware.platform, hardware.device, &code) else {
       throw DeviceError.driverCall(device: name, call: "clCreateContext", code: Int(code), name: OpenCLCode.name(code))
@@ -103,7 +101,9 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
     }
   }
 
-  public func compile(_ program: Program) throws -> any CompiledProgram {
+  public func compile(_ program: Program) throws -> any CompiledProgram { try compile(program, tiling: tiling) }
+
+  func compile(_ program: Program, tiling: Tiling) throws -> any CompiledProgram {
     for type in program.inputs + program.outputs where !supports(type.dtype) {
       throw DeviceError.unsupportedDType(device: name, dtype: type.dtype, reason: "the device has no cl_khr_fp64")
     }

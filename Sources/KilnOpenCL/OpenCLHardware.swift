@@ -17,6 +17,8 @@ struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of th
   let platformName, platformVersion, deviceName, vendorName, driverVersion: String
   let isCPU, hasDouble, dividesExactly: Bool
   let computeUnits, maxGroupSize: Int
+  /// Floats in a register.
+  let floatLanes: Int
   let maxAllocation, globalMemory: Int
 
   init(platform: kcl_platform, device: kcl_device, name: String) throws {
@@ -42,6 +44,7 @@ struct OpenCLHardware: @unchecked Sendable {  // the handles are constants of th
     }
     isCPU = try number(UInt32(KCL_DEVICE_TYPE), UInt64(0)) & KCL_DEVICE_TYPE_CPU != 0
     computeUnits = max(1, try number(UInt32(KCL_DEVICE_MAX_COMPUTE_UNITS), UInt32(0)))
+    floatLanes = try number(UInt32(KCL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT), UInt32(0))
     maxGroupSize = try number(UInt32(KCL_DEVICE_MAX_WORK_GROUP_SIZE), Int(0))
     maxAllocation = try number(UInt32(KCL_DEVICE_MAX_MEM_ALLOC_SIZE), UInt64(0))
     globalMemory = try number(UInt32(KCL_DEVICE_GLOBAL_MEM_SIZE), UInt64(0))

@@ -104,9 +104,10 @@ struct PlaneGeometry {
   }
 
   /// Rows and vectors of sums in registers that need least: rows and columns past the last are computed too.
-  func registers(lanes: Int, count: Int) -> (rows: Int, vectors: Int) {
+  func registers(lanes: Int, count: Int, sumVectors: Int) -> (rows: Int, vectors: Int) {
     var best = (cost: Int.max, rows: 1, vectors: 1)
-    for (rows, vectors) in [(12, 2), (8, 3), (6, 4), (4, 4), (2, 4), (1, 4), (16, 1), (4, 1)] {
+    for (rows, vectors) in [(12, 2), (8, 3), (6, 4), (4, 4), (2, 4), (1, 4), (16, 1), (6, 1), (4, 1), (3, 2), (1, 2)]
+    where rows * vectors <= sumVectors {
       let blocks = (m + rows - 1) / rows * ((count + lanes * vectors - 1) / (lanes * vectors))
       let cost = blocks * (rows * vectors + vectors + 2)
       if cost < best.cost { best = (cost, rows, vectors) }
@@ -126,7 +127,7 @@ extension Planner {
     let planeSize = planeRows * geometry.pitch
     let lanes = step.dtype.size == 8 ? 8 : 16
     let count = (blockRows - 1) * geometry.pitch + geometry.gridWidth
-    let (rows, vectors) = geometry.registers(lanes: lanes, count: count)
+    let (rows, vectors) = geometry.registers(lanes: lanes, count: count, sumVectors: tiling.sumVectors)
     let width = lanes * vectors
     let panels = (geometry.m + rows - 1) / rows
 

@@ -132,17 +132,18 @@ enum TileVendor: String, Sendable {
   }
 
   /// Without a tuned table: by the shape alone.
-  func choice(_ product: ProductShape) -> TileChoice {
-    self == .cpu ? panelChoice(product) : tileChoice(product)
+  func choice(_ product: ProductShape, sumVectors: Int = 24) -> TileChoice {
+    self == .cpu ? panelChoice(product, sumVectors) : tileChoice(product)
   }
 
-  private func panelChoice(_ product: ProductShape) -> TileChoice {
+  private func panelChoice(_ product: ProductShape, _ sumVectors: Int) -> TileChoice {
     // So little work that handing a part of it to a second thread takes longer than doing it.
     let isTiny = product.bytes < 8 && product.batches * product.m * product.n * product.k <= 1 << 18
-    if isTiny && (33...64).contains(product.n) {
+    let isWide = sumVectors >= 24
+    if isTiny && isWide && (33...64).contains(product.n) {
       return TileChoice(shape: .panel(rows: 6, vectors: 4, group: 96, depth: 128), segments: 1)
     }
-    let shape = TileShape.panel(rows: 12, vectors: 2, group: 96, depth: 128)
+    let shape = TileShape.panel(rows: isWide ? 12 : 6, vectors: isWide ? 2 : 1, group: 96, depth: 128)
     let columns = 2 * (product.bytes == 8 ? 8 : 16)
     let units = product.batches * ((product.n + columns - 1) / columns) * ((product.m + 95) / 96)
     let isSplit = units < 8 && product.k >= 1024

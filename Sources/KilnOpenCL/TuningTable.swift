@@ -54,23 +54,27 @@ struct TuningMistake: Error, CustomStringConvertible { var description: String }
 struct Tiling: Sendable {
   let vendor: TileVendor
   let table: TuningTable?
+  /// Vectors of 16 floats whose sums a CPU's registers hold: 24 of 32 registers of AVX-512, else 6 (12 of AVX's 16, and all
+  /// 24 of NEON's 32).
+  let sumVectors: Int
   /// One choice for all products, while tuning.
   var forced: TileChoice?
 
   init(_ hardware: OpenCLHardware, style: KernelStyle) {
     vendor = TileVendor(hardware, style: style)
     table = TuningFile(hardware, style: style).read()
+    sumVectors = hardware.floatLanes >= 16 ? 24 : 6
   }
 
-  init(vendor: TileVendor, table: TuningTable? = nil, forced: TileChoice? = nil) {
-    (self.vendor, self.table, self.forced) = (vendor, table, forced)
+  init(vendor: TileVendor, table: TuningTable? = nil, sumVectors: Int = 24, forced: TileChoice? = nil) {
+    (self.vendor, self.table, self.sumVectors, self.forced) = (vendor, table, sumVectors, forced)
   }
 
   func choice(_ product: ProductShape) -> TileChoice {
     if let forced, forced.shape.fits(product) {
       return TileChoice(shape: forced.shape, segments: max(1, min(forced.segments, product.k / 64)))
     }
-    return nearest(product) ?? vendor.choice(product)
+    return nearest(product) ?? vendor.choice(product, sumVectors: sumVectors)
   }
 
   /// The entry of the same kind that is nearest by the ratios of all sizes, none of them over 2.
@@ -145,27 +149,6 @@ struct TuningFile {
 }
 
 extension OpenCLDriver {
-  /// A second driver of the same device whose products all have one tile, for tuning; `segments` where the sum is long
-  /// enough.
-  public convenience init(_ other: OpenCLDriver, tile: TileShape, segments: Int) throws {
-    let tiling = Tiling(vendor: other.tiling.vendor, forced: TileChoice(shape: tile, segments: segments))
-    try self.init(
-      hardware: other.hardware, name: "\(other.name)-\(tile.text)-\(segments)", style: tile.style, tiling: tiling)
-  }
-
-  /// A second driver of the same device with the vendor's tiles, whatever was tuned.
-  public convenience init(withDefaultTilesOf other: OpenCLDriver) throws {
-    try self.init(
-      hardware: other.hardware, name: "\(other.name)-default", style: other.style,
-      tiling: Tiling(vendor: other.tiling.vendor))
-  }
-
-  /// What a product of this shape is computed with.
-  public func tile(for product: ProductShape) -> (tile: TileShape, segments: Int) {
-    let choice = tiling.choice(product)
-    return (choice.shape, choice.segments)
-  }
-
   /// Which tiles are in use: "default tiles", or how many products a table holds.
   public var tilesInUse: String { tiling.summary }
 
@@ -175,4 +158,43 @@ extension OpenCLDriver {
     try file.write(entries)
     return file.path ?? ""
   }
+}
+
+/// A driver's device, queue and memory, with tiles of its own: for tuning, and to test tiles.
+public final class TiledDriver: DeviceDriver {
+  private let base: OpenCLDriver
+  private let tiling: Tiling
+  public let name: String
+
+  /// All products have this tile, and a sum of so many segments if it is long enough; without a tile the vendor's,
+  /// whatever was tuned. The tile must be of the driver's style.
+  public init(_ base: OpenCLDriver, tile: TileShape? = nil, segments: Int = 1) {
+    self.base = base
+    let isUsable = tile?.style == base.style
+    tiling = Tiling(
+      vendor: base.tiling.vendor, sumVectors: base.tiling.sumVectors,
+      forced: isUsable ? tile.map { TileChoice(shape: $0, segments: segments) } : nil)
+    name = "\(base.name) (\(tile.map { "\($0.text) in \(segments)" } ?? "default tiles"))"
+  }
+
+  /// What a product of this shape is computed with.
+  public func tile(for product: ProductShape) -> (tile: TileShape, segments: Int) {
+    let choice = tiling.choice(product)
+    return (choice.shape, choice.segments)
+  }
+
+  public var summary: String { base.summary }
+  public func supports(_ dtype: DType) -> Bool { base.supports(dtype) }
+  public func allocate(byteCount: Int) throws -> Buffer { try base.allocate(byteCount: byteCount) }
+  public func write(_ source: UnsafeRawBufferPointer, to buffer: Buffer, byteOffset: Int) throws {
+    try base.write(source, to: buffer, byteOffset: byteOffset)
+  }
+  public func read(_ buffer: Buffer, byteOffset: Int, into destination: UnsafeMutableRawBufferPointer) throws {
+    try base.read(buffer, byteOffset: byteOffset, into: destination)
+  }
+  public func compile(_ program: Program) throws -> any CompiledProgram {
+    try base.compile(program, tiling: tiling)
+  }
+  public func synchronize() throws { try base.synchronize() }
+  public func memoryUse() -> MemoryUse { base.memoryUse() }
 }

@@ -63,7 +63,7 @@ let canary: UInt8 = 0xA5
 
 /// Runs steps on a driver; every buffer is longer than needed and the rest must stay as it was.
 func run(
-  _ driver: OpenCLDriver, _ steps: [Step], inputs: [HostTensor], outputs: [(count: Int, dtype: DType)],
+  _ driver: any DeviceDriver, _ steps: [Step], inputs: [HostTensor], outputs: [(count: Int, dtype: DType)],
   scalars: [Scalar] = [], arenaBytes: Int = 0, runs: Int = 1
 ) throws -> [[Double]] {
   var program = Program()

@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct TileTests {
   /// A product with a left or right side whose neighbours along k lie together or not.
   private func product(
-    _ driver: OpenCLDriver, batches: Int, _ m: Int, _ n: Int, _ k: Int, _ kind: ProductShape.Kind,
+    _ driver: any DeviceDriver, batches: Int, _ m: Int, _ n: Int, _ k: Int, _ kind: ProductShape.Kind,
     dtype: DType = .float32, offset: Int = 0
   ) throws -> [Double] {
     let transposesLhs = kind == .tn || kind == .tt
@@ -59,15 +59,16 @@ import Testing
   }
 
   @Test func everyTileComputesTheProduct() throws {
-    let first = try #require(Drivers.required().first)
+    let drivers = try Drivers.required()
     // An edge in each direction, with and without rows that begin at multiples of four, from an odd place on.
     let sizes = [(1, 133, 70, 200, 0), (2, 18, 36, 64, 1)]
     for (index, shape) in Self.shapes.enumerated() {
       // Kinds and split sums take turns over the many of the CPU style.
       let kinds: [ProductShape.Kind] =
         shape.style == .gpu ? [.nn, .nt, .tn, .tt] : index % 2 == 0 ? [.nn, .tt] : [.nt, .tn]
-      let driver = try OpenCLDriver(first, tile: shape, segments: index % 3 == 0 ? 3 : 1)
-      #expect(driver.style == shape.style)
+      let base = try #require(drivers.first { $0.style == shape.style })
+      let driver = TiledDriver(base, tile: shape, segments: index % 3 == 0 ? 3 : 1)
+      #expect(driver.tile(for: ProductShape(kind: .nn, batches: 1, m: 9, n: 9, k: 999, bytes: 4)).tile == shape)
       for kind in kinds {
         for (batches, m, n, k, offset) in sizes {
           expectClose(
@@ -99,6 +100,10 @@ import Testing
     #expect(tile(8, 4096, 512).0 == "16x128x16/4x4")
     #expect(tile(4096, 10, 512).0 == "128x16x16/4x4")
     #expect(tile(4096, 4096, 4096, .intel) == ("64x64x32/8x4", 1))
+    // A CPU with narrow registers takes fewer sums, in the same order.
+    let product = ProductShape(kind: .nn, batches: 1, m: 99, n: 99, k: 9999, bytes: 4)
+    let (wide, narrow) = (TileVendor.cpu.choice(product), TileVendor.cpu.choice(product, sumVectors: 6))
+    #expect(wide.shape.text == "12x2/96x128" && narrow.shape.text == "6x1/96x128")
     // A long sum of few elements is split.
     #expect(tile(16, 144, 65536).1 > 8)
     #expect(tile(16, 144, 200).1 == 1)
@@ -179,7 +184,10 @@ import Testing
   @Test func theTilesInUseAreNamed() throws {
     for driver in try Drivers.required() {
       #expect(driver.summary.hasSuffix(driver.tilesInUse))
-      #expect(try OpenCLDriver(withDefaultTilesOf: driver).tilesInUse == "default tiles")
+      // A tile of the other style is not taken.
+      let other = try #require(TileShape.candidates(driver.style == .gpu ? .cpu : .gpu).first)
+      let product = ProductShape(kind: .nn, batches: 1, m: 99, n: 99, k: 99, bytes: 4)
+      #expect(TiledDriver(driver, tile: other).tile(for: product) == TiledDriver(driver).tile(for: product))
     }
   }
 }
