@@ -23,9 +23,13 @@
 // Iterations of the next loop do not depend on one another.
 #ifdef __clang__
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#define UNROLL _Pragma("unroll")
 #else
 #define INDEPENDENT
+#endif
+// The next loop is written out, so that arrays indexed by it stay in registers.
+#if defined(__clang__) || defined(__NV_CL_C_VERSION)
+#define UNROLL _Pragma("unroll")
+#else
 #define UNROLL
 #endif
 
