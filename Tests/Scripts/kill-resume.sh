@@ -26,13 +26,12 @@ fail() {
 weights() { sed -n 's/^Weights: //p' "$1"; }
 
 "$kiln" "${arguments[@]}" --output "$work/whole" >"$work/whole.log"
-# Again, with everything warm: how long a run takes.
-started=$(date +%s%N)
+# Again, with everything warm: how long its training takes.
 "$kiln" "${arguments[@]}" --output "$work/again" >"$work/again.log"
-duration=$((($(date +%s%N) - started) / 1000000))
+duration=$(awk '/^Training time: / { print int($3 * 1000) }' "$work/again.log")
 expected=$(weights "$work/whole.log")
 [ -n "$expected" ] && [ "$expected" = "$(weights "$work/again.log")" ] || fail "two runs left alone differ"
-echo "$device: $expected, $duration ms a run"
+echo "$device: $expected, $duration ms of training"
 
 # Resumes $1, expects the weights, and puts what was printed into $1.log and $1.err.
 resume() {
@@ -45,12 +44,14 @@ resume() {
   if ls -A "$1/checkpoints" | grep -q '^\.tmp-'; then fail "$1: temporary files are left"; fi
 }
 
-# Starts $1 by the command that follows and kills it after $2 ms.
+# Starts $1 by the command that follows and kills it $2 ms after its training has begun, which its log says.
 killed() {
-  local run=$1 after=$2
+  local run=$1 after=$2 begun
   shift 2
+  begun=$({ cat "$run/log.jsonl" 2>/dev/null || true; } | wc -l)
   "$kiln" "$@" >"$run.killed" 2>&1 &
   local process=$!
+  while kill -0 $process 2>/dev/null && [ "$({ cat "$run/log.jsonl" 2>/dev/null || true; } | wc -l)" = "$begun" ]; do :; done
   sleep "$(awk -v ms="$after" 'BEGIN { print ms / 1000 }')"
   kill -9 $process 2>/dev/null || true
   wait $process 2>/dev/null || true
