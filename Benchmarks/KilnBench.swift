@@ -7,8 +7,8 @@ struct KilnBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kiln-bench", abstract: "Measures Kiln on its devices.",
     subcommands: [
-      TrainBenchmark.self, OpsBenchmark.self, GrowthBenchmark.self, MatmulBenchmark.self, TuneBenchmark.self,
-      TrainWorker.self,
+      TrainBenchmark.self, OpsBenchmark.self, GrowthBenchmark.self, MatmulBenchmark.self, ProfileBenchmark.self,
+      TuneBenchmark.self, TrainWorker.self,
     ], defaultSubcommand: TrainBenchmark.self)
 }
 

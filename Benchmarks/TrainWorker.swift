@@ -61,9 +61,9 @@ struct TrainWorker: ParsableCommand {
     return figure
   }
 
-  private typealias Batch = (features: Tensor, labels: Tensor)
+  typealias Batch = (features: Tensor, labels: Tensor)
 
-  private static func batches(_ workload: Workload, on device: Device) throws -> [Batch] {
+  static func batches(_ workload: Workload, on device: Device) throws -> [Batch] {
     let generator = RandomGenerator(seed: 7)
     return try (0..<8).map { _ in
       let batch = (workload.features(generator, device), workload.labels(generator, device))
@@ -72,7 +72,7 @@ struct TrainWorker: ParsableCommand {
     }
   }
 
-  private static func trainer(_ workload: Workload, on device: Device) -> Trainer {
+  static func trainer(_ workload: Workload, on device: Device) -> Trainer {
     setSeed(1)
     return Trainer(
       workload.model(device), optimizer: Adam(learningRate: 0.001), loss: { workload.loss($0, $1) })

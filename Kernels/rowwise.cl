@@ -12,6 +12,7 @@
 //   PARAMETERS, PREPARE, ROW(row), INDEX   as in elementwise.cl; the space is [rows' dims, columns]
 //   STAGE(k)    evaluates the prologue at element k of the row into row[k] and second[k]
 //   FINISH(k)   evaluates the epilogue of `result` at element k and stores; y is then scratch memory (CPU style)
+//   ONE_SCALE   of FORM_CROSS_ENTROPY_GRADIENT: one scale for all rows
 //   STAGED      GPU style with STAGE: elements of local memory for each input, if a row fits; else `stage` is used
 // GPU style: a work-group of WIDTH per row. CPU style: a work-item per `chunk` rows, in vectors of 16 (VECTOR is the
 // type T16, WIDEN(v) one of equal values).
@@ -47,6 +48,12 @@
       const long scale_at, GLOBAL const T *shift, const long shift_at, GLOBAL const long *label, const long label_at,  \
       GLOBAL T *y, const long y_at, GLOBAL T *stage, const long stage_at, GLOBAL int *status, const long rows,         \
       const long columns, const T epsilon, const long ignore, const long chunk
+
+#ifdef ONE_SCALE
+#define ROW_SCALE(r) scale[scale_at]
+#else
+#define ROW_SCALE(r) scale[scale_at + r]
+#endif
 
 // What a row needs of the other rows' operands, declared at its beginning.
 #ifdef HAS_LABEL
@@ -202,7 +209,7 @@ KERNEL void NAME(ROWWISE_PARAMETERS) {
 #elif defined(FORM_CROSS_ENTROPY)
     y[y_at + r] = counted ? log(sum) - (row[wanted] - top) : (T)0;
 #else
-    const T by = counted ? scale[scale_at + r] : (T)0;
+    const T by = counted ? ROW_SCALE(r) : (T)0;
     if (counted) {
       ROW_MAP(exp(v - top) / sum * by)
       // The label's own element: (softmax - 1) * g.
@@ -320,7 +327,7 @@ KERNEL __attribute__((reqd_work_group_size(WIDTH, 1, 1))) void NAME(ROWWISE_PARA
 #elif defined(FORM_CROSS_ENTROPY)
   if (me == 0) y[y_at + r] = counted ? log(sum) - (row[wanted] - top) : (T)0;
 #else
-  const T by = scale[scale_at + r];
+  const T by = ROW_SCALE(r);
   ROW_MAP(counted ? (exp(v - top) / sum - (k == wanted ? (T)1 : (T)0)) * by : (T)0)
 #endif
 #endif

@@ -152,7 +152,8 @@ static void run_rows(const rowwise_job* job, int64_t first, int64_t count, const
         continue;
       }
       if (s->kind == KV_CROSS_ENTROPY_GRADIENT) {
-        w.g = s->dtype == KV_F32 ? ((const float*)job->o->c)[first + r] : ((const double*)job->o->c)[first + r];
+        const int64_t at = (first + r) * s->scale_step;
+        w.g = s->dtype == KV_F32 ? ((const float*)job->o->c)[at] : ((const double*)job->o->c)[at];
       }
     }
     if (s->dtype == KV_F32) {

@@ -24,6 +24,7 @@ final class RowwiseRun: CPUStep {
     case .crossEntropy(let ignored): (step.kind, step.ignore_index) = (KV_CROSS_ENTROPY, Int64(ignored))
     case .crossEntropyGradient(let ignored):
       (step.kind, step.ignore_index) = (KV_CROSS_ENTROPY_GRADIENT, Int64(ignored))
+      step.scale_step = rowwise.hasOneScale ? 0 : 1
     case .softmaxGradient: step.kind = KV_SOFTMAX_GRADIENT
     case .logSoftmaxGradient: step.kind = KV_LOG_SOFTMAX_GRADIENT
     case .layerNormGradient(let epsilon): (step.kind, step.epsilon) = (KV_LAYER_NORM_GRADIENT, epsilon)

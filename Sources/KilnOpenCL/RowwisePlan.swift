@@ -16,6 +16,7 @@ extension Planner {
       ("T", type), ("VECTOR", "\(type)16"), ("WIDEN(v)", "((\(type)16)((\(type))(v)))"),
       ("WIDTH", "\(Planner.rowGroupWidth)"), (form.name, ""),
     ]
+    if step.hasOneScale { macros.append(("ONE_SCALE", "")) }
     var fused: [Argument] = []
     if isStaged || output == nil {
       // The row's own dims are never empty in the text.

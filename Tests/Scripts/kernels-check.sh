@@ -91,6 +91,7 @@ check_all() {
         check rowwise "${row[@]}"
         check rowwise "${row[@]}" "${rows[@]}" "${stage[@]}"
         check rowwise "${row[@]}" "${rows[@]}" "${stage[@]}" -DSTAGED=256
+        [ $form = CROSS_ENTROPY_GRADIENT ] && check rowwise "${row[@]}" -DONE_SCALE
         [ $form = CROSS_ENTROPY ] && continue
         check rowwise "${row[@]}" "${rows[@]}" "${finish[@]}"
         check rowwise "${row[@]}" "${rows[@]}" "${stage[@]}" "${finish[@]}"

@@ -28,6 +28,7 @@ typedef struct {
   int64_t rows, columns;
   double epsilon;
   int64_t ignore_index;
+  int64_t scale_step; // of cross-entropy's gradient: from a row's g to the next one's, 0 or 1
   // Over [rows, columns]. Row inputs that are computed are values of the prologue, else their staged value is -1; with
   // an epilogue it stores the results.
   bool has_prologue, has_epilogue;

@@ -132,12 +132,15 @@ public struct RowwiseStep: Hashable, Sendable {
   public var operands: [Operand]
   /// One output for each of the kind's row inputs, in order.
   public var prologue: Expression
-  /// The kind's other inputs, contiguous.
+  /// The kind's other inputs, contiguous; of `crossEntropyGradient`, g may have stride 0 instead.
   public var vectors: [Operand]
   public var epilogue: Expression
   public var outputs: [Operand]
 
   public var rows: Int { outer.reduce(1, *) }
+
+  /// Whether the rows of a `crossEntropyGradient` share one g.
+  public var hasOneScale: Bool { kind.uniformVector.map { vectors[$0].strides.allSatisfy { $0 == 0 } } ?? false }
 
   public init(
     kind: Rowwise, outer: [Int], columns: Int, operands: [Operand], prologue: Expression, vectors: [Operand],

@@ -50,7 +50,9 @@ extension Scheduler {
     for input in value.inputs.prefix(kind.rowInputCount) {
       prologue.expression.outputs.append(build(input, root: v, producer: nil, in: &prologue))
     }
-    let vectors = value.inputs.dropFirst(kind.rowInputCount).map { denseOperand($0) }
+    let vectors = value.inputs.dropFirst(kind.rowInputCount).enumerated().map { i, input in
+      (i == kind.uniformVector ? uniformOperand(input) : nil) ?? denseOperand(input)
+    }
     let (extra, targetStrides) = align(epilogue, outputs, to: value.shape)
     let leading = shape.rank - 1
     let all = prologue.operands.map(\.layout.strides) + extra + targetStrides
@@ -65,6 +67,14 @@ extension Scheduler {
           kind: kind, outer: outer, columns: shape[leading], operands: operands, prologue: prologue.expression,
           vectors: vectors, epilogue: epilogue.expression.shiftingOperands(by: prologueCount),
           outputs: targets(outputs, strides: Array(whole[operands.count...])))))
+  }
+
+  /// The vector as an operand of stride 0 if it is one element seen many times.
+  private mutating func uniformOperand(_ reference: Reference) -> Operand? {
+    let (value, layout) = resolve(reference)
+    guard layout.shape.count > 1, layout.strides.allSatisfy({ $0 == 0 }) else { return nil }
+    return Operand(
+      slot: .arena(value), dtype: schedule.types[value].dtype, offset: layout.offset, strides: layout.strides)
   }
 
   private mutating func emitReduce(

@@ -110,6 +110,10 @@ public enum Rowwise: Hashable, Sendable {
     }
   }
 
+  /// Which of the vectors a device also reads where all its elements are one (stride 0), so that the gradient of a mean
+  /// needs no vector of equal numbers.
+  var uniformVector: Int? { if case .crossEntropyGradient = self { 1 } else { nil } }
+
   /// Whether the result is one element for each row.
   public var isResultPerRow: Bool { if case .crossEntropy = self { true } else { false } }
 }
