@@ -36,7 +36,8 @@ struct ProfileBenchmark: ParsableCommand {
     for _ in 0..<steps { try trainer.step(batch.features, batch.labels) }
     let entries = profiler.entries()
     let total = entries.map(\.seconds).reduce(0, +)
-    print("\(workload.name) on \(device): \(String(format: "%.3f", total / Double(steps) * 1e3)) ms in kernels per step")
+    print(
+      "\(workload.name) on \(device): \(String(format: "%.3f", total / Double(steps) * 1e3)) ms in kernels per step")
     for entry in entries {
       let ms = String(format: "%9.4f", entry.seconds / Double(steps) * 1e3)
       let share = String(format: "%5.1f %%", entry.seconds / total * 100)

@@ -77,6 +77,12 @@ struct CanonicalGraph {
           resolved.append(intern(product))
           continue
         }
+        if uses[vertex.inputs[0]] == 1, let whole = Self.permutedAssembly(view, of: inputs[0], in: values),
+          let source = Self.disassembled(whole, in: values)
+        {
+          resolved.append(source)
+          continue
+        }
         resolved.append(Self.simplified(inputs[0].applying([view]), to: vertex.shape, in: values))
         continue
       case .op(.identity):
@@ -87,8 +93,8 @@ struct CanonicalGraph {
         continue
       default: break
       }
-      resolved.append(
-        intern(Value(kind: vertex.kind, inputs: inputs, shape: vertex.shape, dtype: vertex.dtype)))
+      let value = Value(kind: vertex.kind, inputs: inputs, shape: vertex.shape, dtype: vertex.dtype)
+      resolved.append(Self.disassembled(value, in: values) ?? intern(value))
     }
     outputs = graph.outputs.map { resolved[$0] }
     removeDead()
@@ -108,6 +114,42 @@ struct CanonicalGraph {
     return Value(
       kind: product.kind, inputs: product.inputs.reversed().map { $0.applying([view]) },
       shape: view.resultShape(product.shape), dtype: product.dtype)
+  }
+
+  /// A permuted assembly as the assembly of the permuted pieces.
+  private static func permutedAssembly(_ view: View, of input: Reference, in values: [Value]) -> Value? {
+    let whole = values[input.value]
+    guard case .permute(let axes) = view, case .op(.assemble(var assembly)) = whole.kind, input.views.isEmpty else {
+      return nil
+    }
+    assembly.shape = view.resultShape(assembly.shape)
+    assembly.starts = assembly.starts.map { starts in axes.map { starts[$0] } }
+    assembly.steps = assembly.steps.map { steps in axes.map { steps[$0] } }
+    return Value(
+      kind: .op(.assemble(assembly)),
+      inputs: whole.inputs.prefix(1) + whole.inputs.dropFirst().map { $0.applying([view]) }, shape: assembly.shape,
+      dtype: whole.dtype)
+  }
+
+  /// The value that an assembly only puts together again: every piece lies in it where it belongs in the whole. Such are
+  /// the gradients of query, key and value where one kernel makes the three side by side.
+  private static func disassembled(_ value: Value, in values: [Value]) -> Reference? {
+    guard case .op(.assemble(let assembly)) = value.kind, value.inputs.count > 1 else { return nil }
+    let source = value.inputs[1].value
+    let (from, whole) = (Layout(contiguous: values[source].shape), Layout(contiguous: assembly.shape))
+    guard from.shape.count == whole.shape.count else { return nil }
+    var covered = 0
+    for (i, piece) in value.inputs.dropFirst().enumerated() {
+      guard piece.value == source, let layout = from.applying(piece.views) else { return nil }
+      let place = assembly.place(of: i, layout.shape, in: whole)
+      let agrees = (0..<layout.shape.rank).allSatisfy {
+        layout.shape[$0] == 1 || layout.strides[$0] == place.strides[$0]
+      }
+      guard layout.offset == place.offset, agrees else { return nil }
+      covered += layout.shape.count
+    }
+    guard covered == whole.shape.count, values[source].dtype == value.dtype else { return nil }
+    return simplified(Reference(value: source, views: [.reshape(assembly.shape)]), to: assembly.shape, in: values)
   }
 
   /// Drops values that no output needs.

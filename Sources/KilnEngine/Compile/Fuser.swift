@@ -32,6 +32,11 @@ struct Fusion {
   static let cheap = 2
   /// The dearest value without operands in memory (a dropout mask) that every kernel computes for itself.
   static let cheapMask = 60
+  /// The dearest operation that kernels repeat which read its operand anyway: storing it for the second costs a write and a
+  /// read, some tens of operations.
+  static let cheapOnShared = 24
+  /// How often a mask of positions is seen at least (a causal one by every head of every sample) to be stored.
+  static let repeatsOfStoredMask = 8
 
   private struct Edge {
     var consumer: Int
@@ -44,8 +49,8 @@ struct Fusion {
   private var isOutput: [Bool]
   /// The kernels a value is computed in.
   private var kernels: [Set<Kernel>]
-  /// Whether the value reaches its kernel's root through no view at all.
-  private var isAligned: [Bool]
+  /// Those of its kernels whose root the value reaches through no view at all.
+  private var alignedKernels: [Set<Kernel>]
   /// Whether some consumer repeats the value (a broadcast on the way to the root).
   private var isRepeated: [Bool]
   private var sizes: [Kernel: (instructions: Int, operands: Int)] = [:]
@@ -63,7 +68,7 @@ struct Fusion {
     isStored = Array(repeating: false, count: count)
     isExtraOutput = Array(repeating: false, count: count)
     kernels = Array(repeating: [], count: count)
-    isAligned = Array(repeating: true, count: count)
+    alignedKernels = Array(repeating: [], count: count)
     isRepeated = Array(repeating: false, count: count)
     for (consumer, value) in graph.values.enumerated() {
       for (i, input) in value.inputs.enumerated() {
@@ -87,9 +92,9 @@ struct Fusion {
 
   private mutating func store(_ v: Int) {
     isStored[v] = true
-    isAligned[v] = true
     isRepeated[v] = false
     kernels[v] = [Kernel(root: v)]
+    alignedKernels[v] = kernels[v]
     sizes[Kernel(root: v)] = (1, max(1, graph.values[v].inputs.count))
   }
 
@@ -103,7 +108,7 @@ struct Fusion {
     // Where each consumer would compute it; nil where it must be read from memory.
     var homes: Set<Kernel> = []
     var readers: [Int] = []
-    var aligned = true
+    var misaligned: Set<Kernel> = []
     var repeated = false
     for edge in edges[v] {
       guard let targets = targets(of: edge, from: v) else {
@@ -111,7 +116,7 @@ struct Fusion {
         continue
       }
       homes.formUnion(targets.kernels)
-      aligned = aligned && targets.aligned
+      misaligned.formUnion(targets.kernels.subtracting(targets.aligned))
       repeated = repeated || targets.repeated
     }
     let fits = homes.allSatisfy { kernel in
@@ -119,11 +124,13 @@ struct Fusion {
       return size.instructions < Self.maximumInstructions
         && size.operands + addedOperands(value) <= Self.maximumOperands
     }
-    let repeatable = !repeated || value.cost <= Self.cheap
+    let repeatable = !repeated || (value.cost <= Self.cheap && !isSmallMask(v))
     guard fits, repeatable, let first = homes.min() else { return store(v) }
 
-    if readers.isEmpty, !isOutput[v], homes.count == 1 || isCheapOnStored(value) || isCheapMask(v) {
-      join(v, homes, aligned: aligned, repeated: repeated)
+    if readers.isEmpty, !isOutput[v],
+      homes.count == 1 || isCheapOnStored(value) || isCheapMask(v) || isCheapOnShared(v, homes)
+    {
+      join(v, homes, aligned: homes.subtracting(misaligned), repeated: repeated)
       return
     }
     // As a further output of the first kernel that uses it: every other reader must come later.
@@ -136,7 +143,7 @@ struct Fusion {
       isExtraOutput[v] = true
       extraOutputs[first, default: []].append(v)
       kernels[v] = [first]
-      isAligned[v] = true
+      alignedKernels[v] = kernels[v]
       isRepeated[v] = false
       grow(first, by: value)
       return
@@ -176,13 +183,13 @@ struct Fusion {
   private func alignedWith(_ kernel: Kernel, _ v: Int) -> Bool {
     edges[v].allSatisfy { edge in
       guard kernels[edge.consumer].contains(kernel), graph.values[edge.consumer].isElementwise else { return true }
-      return edge.views.isEmpty && isAligned[edge.consumer] && kernels[edge.consumer].count == 1
+      return edge.views.isEmpty && alignedKernels[edge.consumer].contains(kernel)
     }
   }
 
-  private mutating func join(_ v: Int, _ homes: Set<Kernel>, aligned: Bool, repeated: Bool) {
+  private mutating func join(_ v: Int, _ homes: Set<Kernel>, aligned: Set<Kernel>, repeated: Bool) {
     kernels[v] = homes
-    isAligned[v] = aligned && homes.count == 1
+    alignedKernels[v] = aligned
     isRepeated[v] = repeated
     for kernel in homes { grow(kernel, by: graph.values[v]) }
   }
@@ -214,11 +221,11 @@ struct Fusion {
       return
     }
     kernels[v] = Set(edges[v].flatMap { targets(of: $0, from: v)?.kernels ?? [] })
-    isAligned[v] = false
   }
 
-  /// The kernels in which the consumer at the end of `edge` would compute `v`; `nil` if it reads memory.
-  private func targets(of edge: Edge, from v: Int) -> (kernels: Set<Kernel>, aligned: Bool, repeated: Bool)? {
+  /// The kernels in which the consumer at the end of `edge` would compute `v`, and those of them whose points are `v`'s own;
+  /// `nil` if it reads memory.
+  private func targets(of edge: Edge, from v: Int) -> (kernels: Set<Kernel>, aligned: Set<Kernel>, repeated: Bool)? {
     let value = graph.values[v]
     let consumer = graph.values[edge.consumer]
     // A chain of views that strides cannot express needs a stored source.
@@ -227,21 +234,23 @@ struct Fusion {
     let repeats = seen.count > value.shape.count
     if consumer.isElementwise {
       return (
-        kernels[edge.consumer], edge.views.isEmpty && isAligned[edge.consumer], repeats || isRepeated[edge.consumer]
+        kernels[edge.consumer], edge.views.isEmpty ? alignedKernels[edge.consumer] : [],
+        repeats || isRepeated[edge.consumer]
       )
     }
     switch consumer.kind {
-    case .op(.reduce): return ([Kernel(root: edge.consumer)], false, repeats)
+    case .op(.reduce): return ([Kernel(root: edge.consumer)], [], repeats)
     case .op(.rowwise(let kind)) where edge.input < kind.rowInputCount:
       // A product takes the chain into its own kernel, which costs it nothing.
       if endsProducer(v) { return nil }
-      return ([Kernel(root: edge.consumer)], false, repeats)
+      return ([Kernel(root: edge.consumer)], [], repeats)
     case .op(.assemble) where edges[v].count == 1 || edge.input == 0:
       // Input 0 is the constant fill; a piece is computed in place when nothing else uses it. What a product finishes in
       // its own kernel is better stored by that, in place as well.
       if edge.input > 0, keepsOrder(edge.views), endsProducer(v) { return nil }
       let group = pieceGroups[edge.consumer]?[edge.input] ?? edge.input
-      return ([Kernel(root: edge.consumer, piece: group)], edge.views.isEmpty, repeats)
+      let kernel = Kernel(root: edge.consumer, piece: group)
+      return ([kernel], edge.views.isEmpty ? [kernel] : [], repeats)
     default: return nil
     }
   }
@@ -257,6 +266,45 @@ struct Fusion {
 
   /// Worth repeating in several kernels: a random mask takes arithmetic instead of memory.
   private func isCheapMask(_ v: Int) -> Bool { costWithoutMemory[v].map { $0 <= Self.cheapMask } ?? false }
+
+  /// A mask of positions that many points share: cheaper to read than to make again for each.
+  private func isSmallMask(_ v: Int) -> Bool {
+    let value = graph.values[v]
+    guard value.dtype == .bool, let cost = costWithoutMemory[v], cost >= 2 else { return false }
+    return edges[v].contains {
+      graph.shape(Reference(value: v, views: $0.views)).count >= Self.repeatsOfStoredMask * value.shape.count
+    }
+  }
+
+  /// Worth repeating in several kernels: each reads what it is made of for another reason too.
+  private func isCheapOnShared(_ v: Int, _ homes: Set<Kernel>) -> Bool {
+    var chain: Set<Int> = [v]
+    var base = v
+    var cost = 0
+    // Down to the value in memory, through what `isCheapOnStored` repeats as well.
+    repeat {
+      let value = graph.values[base]
+      guard value.isElementwise else { break }
+      let real = value.inputs.filter { !graph.values[$0.value].isFree }
+      guard real.count == 1, real[0].views.isEmpty, base == v || isCheapOnStored(value) else { break }
+      cost += value.cost
+      chain.insert(base)
+      base = real[0].value
+    } while cost <= Self.cheapOnShared
+    guard base != v, cost <= Self.cheapOnShared else { return false }
+    var others: Set<Kernel> = []
+    for link in chain.union([base]) where link != v {
+      for edge in edges[link] where !chain.contains(edge.consumer) { others.formUnion(reach(edge.consumer, before: v)) }
+    }
+    return homes.isSubset(of: others)
+  }
+
+  /// The kernels that compute `v`, or for values without a place yet (up to `limit`) those of their consumers.
+  private func reach(_ v: Int, before limit: Int, depth: Int = 4) -> Set<Kernel> {
+    if v > limit { return graph.values[v].isElementwise ? kernels[v] : [] }
+    guard v < limit, depth > 0, graph.values[v].isElementwise else { return [] }
+    return edges[v].reduce(into: []) { $0.formUnion(reach($1.consumer, before: limit, depth: depth - 1)) }
+  }
 
   /// Whether the chain of elementwise values that ends at `v` begins at a matmul, convolution or reduction that `v` as a
   /// kernel of its own would finish.
@@ -313,7 +361,9 @@ struct Fusion {
         guard candidate.shape.count == value.shape.count, value.shape.count > 0,
           edges[p].allSatisfy({ edge in
             inside.contains(edge.consumer)
-              ? keepsOrder(edge.views) && isAligned[edge.consumer] : isComputedAfter(root, edge.consumer)
+              ? keepsOrder(edge.views) && alignedKernels[edge.consumer].contains(kernel)
+                && kernels[edge.consumer].allSatisfy { $0 == kernel || $0.root > root }
+              : isComputedAfter(root, edge.consumer)
           })
         else { continue }
         // The step's iteration space is the producer's: the kernel's axes must be the same but for axes of size 1.
@@ -326,7 +376,9 @@ struct Fusion {
     if let best {
       epilogueRoot[best] = root
       producer[root] = best
-      if isOutput[best] || edges[best].contains(where: { !inside.contains($0.consumer) }) {
+      if isOutput[best]
+        || edges[best].contains(where: { !inside.contains($0.consumer) || kernels[$0.consumer].count > 1 })
+      {
         isKeptProducer.insert(best)
       }
     }
