@@ -10,6 +10,7 @@ final class LaunchCounter: DeviceDriver {
 
   var name: String { base.name + " (counted)" }
   var summary: String { base.summary }
+  var fusesAttention: Bool { base.fusesAttention }
   func supports(_ dtype: DType) -> Bool { base.supports(dtype) }
   func allocate(byteCount: Int) throws -> Buffer { try base.allocate(byteCount: byteCount) }
   func write(_ source: UnsafeRawBufferPointer, to buffer: Buffer, byteOffset: Int) throws {

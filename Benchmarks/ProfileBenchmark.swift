@@ -67,6 +67,7 @@ final class StepProfiler: DeviceDriver, @unchecked Sendable {  // used by one th
 
   var name: String { base.name + " (profiled)" }
   var summary: String { base.summary }
+  var fusesAttention: Bool { base.fusesAttention }
   func supports(_ dtype: DType) -> Bool { base.supports(dtype) }
   func allocate(byteCount: Int) throws -> Buffer { try base.allocate(byteCount: byteCount) }
   func write(_ source: UnsafeRawBufferPointer, to buffer: Buffer, byteOffset: Int) throws {
@@ -136,6 +137,9 @@ extension Step {
     case .argsort(let s): return "argsort [\(s.rows), \(s.columns)]"
     case .rowwise(let s):
       return "rowwise \(s.kind) [\(s.rows), \(s.columns)] \(fused(s.prologue)) then \(fused(s.epilogue))"
+    case .attention(let s):
+      let kind = "\(s.attention.isGradient ? "gradient" : "forward")\(s.attention.isCausal ? ", causal" : "")"
+      return "attention \(kind) \(s.batch), \(s.queries) x \(s.keys) of \(s.features)"
     case .matmul(let s):
       return "matmul \(s.batch) \(s.m) x \(s.k) x \(s.n), \(strides(s.lhs)) by \(strides(s.rhs)) \(fused(s.epilogue))"
     case .convolution(let s):

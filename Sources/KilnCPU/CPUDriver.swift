@@ -46,6 +46,7 @@ public final class CPUDriver: DeviceDriver {
   }
 
   /// Everything has been done by the time a call returns.
+  public var fusesAttention: Bool { true }
   public func synchronize() throws {}
 
   public func memoryUse() -> MemoryUse { memory.use }

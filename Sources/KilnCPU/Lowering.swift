@@ -12,6 +12,7 @@ struct Lowering {
     case .scan(let step): ScanRun(step, slots)
     case .argsort(let step): ArgsortRun(step, slots)
     case .rowwise(let step): RowwiseRun(step, slots)
+    case .attention(let step): AttentionRun(step, slots)
     case .matmul(let step): try MatmulRun(step, slots)
     case .convolution(let step): try ConvolutionRun(step, slots)
     case .pool(let step): PoolRun(step, slots)

@@ -98,6 +98,7 @@ struct GraphWriter {
     case .scan(let scan, let axis): return try scanned(scan, axis, index)
     case .argsort(let descending): return try sorted(descending, index)
     case .rowwise(let kind): return try rowwise(kind, index)
+    case .attention: throw unsupported("fused attention")  // a trace has its composition
     case .matmul: return try matmul(index)
     case .convolution(let convolution): return try convolved(convolution, index)
     case .pool(let pool): return try pooled(pool, index)

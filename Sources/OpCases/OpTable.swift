@@ -9,7 +9,7 @@ public enum OpTable {
 
   private static var families: [OpCase] {
     UnaryCases.all + BinaryCases.all + SelectCastCases.all + CompositeCases.all + ViewCases.all + AssemblyCases.all
-      + ReductionCases.all + ScanSortCases.all + RowwiseCases.all + MatmulCases.all + ConvolutionCases.all
+      + ReductionCases.all + ScanSortCases.all + RowwiseCases.all + AttentionCases.all + MatmulCases.all + ConvolutionCases.all
       + PoolCases.all + GatherCases.all + CreationCases.all + RandomCases.all
   }
 

@@ -16,6 +16,7 @@ final class CountingDriver: DeviceDriver {
 
   var name: String { base.name + " (counted)" }
   var summary: String { base.summary }
+  var fusesAttention: Bool { base.fusesAttention }
   func supports(_ dtype: DType) -> Bool { base.supports(dtype) }
   func allocate(byteCount: Int) throws -> Buffer {
     allocations.add(1, ordering: .relaxed)

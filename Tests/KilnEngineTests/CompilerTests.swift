@@ -19,6 +19,7 @@ import Testing
       case .scan: "scan"
       case .argsort: "argsort"
       case .rowwise: "rowwise"
+      case .attention: "attention"
       case .matmul: "matmul"
       case .convolution: "convolution"
       case .pool: "pool"

@@ -141,6 +141,9 @@ struct NodeInterpreter {
     case .scan(let kind, let axis): scan(kind, axis, inputs[0], &result)
     case .argsort(let descending): argsort(descending, inputs[0], &result)
     case .rowwise(let kind): rowwise(kind, inputs, &result)
+    case .attention(let attention):
+      // Only where the device has a step for it, which those that this interpreter serves have not.
+      throw Unsupported(op: "\(attention)")
     case .matmul: matmul(inputs[0], inputs[1], &result)
     case .convolution(let c): convolution(c, inputs[0].floats, inputs[1].floats, &result)
     case .pool(let p): pool(p, inputs.map(\.floats), &result)

@@ -30,6 +30,7 @@ enum Rules {
     case .scan(let scan, let axis): scan.cotangents(x: inputs[0], y: y, g: g, axis: axis)
     case .argsort: .zero
     case .rowwise(let rowwise): rowwise.cotangents(inputs: inputs, y: y, g: g)
+    case .attention(let attention): attention.cotangents(inputs: inputs, g: g)
     case .matmul: MatmulGradient.cotangents(lhs: inputs[0], rhs: inputs[1], g: g)
     case .convolution(let convolution): convolution.cotangents(inputs: inputs, y: y, g: g)
     case .pool(let pool): pool.cotangents(inputs: inputs, y: y, g: g)

@@ -36,8 +36,14 @@ public protocol DeviceDriver: AnyObject, Sendable {
   /// Prepares every step (kernels are built here, and their failures thrown with the build log).
   func compile(_ program: Program) throws -> any CompiledProgram
   func synchronize() throws
+  /// Whether attention has a step of its own here; else it is its plain composition.
+  var fusesAttention: Bool { get }
   /// Memory figures since the process began or the last `resetPeak`.
   func memoryUse() -> MemoryUse
+}
+
+extension DeviceDriver {
+  public var fusesAttention: Bool { false }
 }
 
 public struct MemoryUse: Sendable {

@@ -60,6 +60,7 @@ public enum Step: Hashable, Sendable {
   case scan(ScanStep)
   case argsort(ArgsortStep)
   case rowwise(RowwiseStep)
+  case attention(AttentionStep)
   case matmul(MatmulStep)
   case convolution(ConvolutionStep)
   case pool(PoolStep)
@@ -183,6 +184,21 @@ public struct RowwiseStep: Hashable, Sendable {
     guard epilogue.isIdentityEpilogue, let output = outputs.first else { return nil }
     return kind.isResultPerRow || isDense(output) ? output : nil
   }
+}
+
+/// `Attention` for each index of `batch`: query [queries, features], key [keys, features] and value [keys, valueFeatures] to
+/// [queries, valueFeatures], or with g, of that shape, to the gradients of the three. dtype: float32 or float64; no size is 0.
+///
+/// Operands have strides over batch + [rows] and stride 1 along their features; batch strides of inputs may be 0.
+public struct AttentionStep: Hashable, Sendable {
+  public var attention: Attention
+  public var dtype: DType
+  public var batch: [Int]
+  public var queries, keys, features, valueFeatures: Int
+  /// query, key, value and, for the gradient, g.
+  public var inputs: [Operand]
+  /// The result, or the gradients of query, key and value, which do not overlap.
+  public var outputs: [Operand]
 }
 
 /// result[b, i, j] = sum over p of lhs[b, i, p] * rhs[b, p, j]; then the epilogue, then the stores.

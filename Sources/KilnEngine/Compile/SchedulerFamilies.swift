@@ -195,10 +195,45 @@ extension Scheduler {
           epilogue: epilogue.expression, outputs: targets(outputs, strides: targetStrides))))
   }
 
-  /// The families that read dense memory and write dense memory.
+  private mutating func emitAttention(_ v: Int, _ attention: Attention) {
+    let value = graph.values[v]
+    let shapes = value.inputs.map { graph.shape($0) }
+    let (q, k, rank) = (shapes[0], shapes[1], shapes[0].rank)
+    let dtype = value.dtype
+    /// Heads before rows again where they come behind them.
+    func headsFirst(_ layout: Layout) -> Layout {
+      layout.applying(.permute(Array(0..<(rank - 3)) + [rank - 2, rank - 3, rank - 1]))!
+    }
+    func operand(_ slot: Int, _ layout: Layout) -> Operand {
+      Operand(slot: .arena(slot), dtype: dtype, offset: layout.offset, strides: Array(layout.strides.dropLast()))
+    }
+    let inputs = value.inputs.enumerated().map { i, input in
+      var (slot, layout) = resolve(input)
+      if layout.strides[rank - 1] != 1, layout.shape[rank - 1] != 1 {
+        slot = dense(input)
+        layout = Layout(contiguous: layout.shape)
+      }
+      return operand(slot, i == 3 ? headsFirst(layout) : layout)
+    }
+    let whole = layout(v)
+    let results =
+      attention.isGradient
+      ? Attention.gradientLayouts(q, k, shapes[2]).map { layout in
+        Layout(shape: layout.shape, strides: layout.strides, offset: whole.offset + layout.offset)
+      } : [headsFirst(whole)]
+    schedule.steps.append(
+      .attention(
+        AttentionStep(
+          attention: attention, dtype: dtype, batch: Array(q.dimensions.dropLast(2)), queries: q[rank - 2],
+          keys: k[rank - 2], features: q[rank - 1], valueFeatures: shapes[2][rank - 1], inputs: inputs,
+          outputs: results.map { operand(v, $0) })))
+  }
+
+  /// The families that read dense memory and write dense memory, and attention, which needs dense rows only.
   mutating func emitFamily(_ v: Int, _ op: Op) {
     let value = graph.values[v]
     guard value.shape.count > 0 else { return }
+    if case .attention(let attention) = op { return emitAttention(v, attention) }
     let inputs = value.inputs.map { denseOperand($0) }
     let output = target(v)
     switch op {
@@ -221,7 +256,7 @@ extension Scheduler {
     case .gather(let gather):
       schedule.steps.append(.gather(GatherStep(gather: gather, dtype: value.dtype, inputs: inputs, output: output)))
     case .leaf, .constant, .position, .random, .unary, .binary, .select, .cast, .view, .assemble, .reduce, .matmul,
-      .rowwise, .convolution, .transfer, .identity:
+      .rowwise, .convolution, .attention, .transfer, .identity:
       break  // emitted elsewhere, or never reaching a schedule
     }
   }

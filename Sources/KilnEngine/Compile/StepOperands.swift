@@ -8,6 +8,7 @@ extension Step {
       case .scan(let step): [step.input]
       case .argsort(let step): [step.input]
       case .rowwise(let step): step.operands + step.vectors
+      case .attention(let step): step.inputs
       case .matmul(let step): [step.lhs, step.rhs] + step.operands
       case .convolution(let step): step.inputs + step.operands
       case .pool(let step): step.inputs
@@ -24,6 +25,7 @@ extension Step {
     case .scan(let step): [step.output]
     case .argsort(let step): [step.output]
     case .rowwise(let step): step.outputs
+    case .attention(let step): step.outputs
     case .matmul(let step): step.outputs
     case .convolution(let step): step.outputs
     case .pool(let step): [step.output]
@@ -85,6 +87,10 @@ extension Step {
       step.vectors = step.vectors.map(map)
       step.outputs = step.outputs.map(map)
       return .rowwise(step)
+    case .attention(var step):
+      step.inputs = step.inputs.map(map)
+      step.outputs = step.outputs.map(map)
+      return .attention(step)
     case .matmul(var step):
       (step.lhs, step.rhs) = (map(step.lhs), map(step.rhs))
       step.operands = step.operands.map(map)

@@ -26,6 +26,8 @@ public enum Op: Hashable, Sendable {
   /// the greatest value.
   case argsort(descending: Bool)
   case rowwise(Rowwise)
+  /// inputs: query, key and value, and for the gradient that of the result; see `Attention`.
+  case attention(Attention)
   /// inputs: lhs [batch..., m, k], rhs [batch..., k, n], equal batch dimensions (already broadcast).
   case matmul
   case convolution(Convolution)
@@ -116,6 +118,19 @@ public enum Rowwise: Hashable, Sendable {
 
   /// Whether the result is one element for each row.
   public var isResultPerRow: Bool { if case .crossEntropy = self { true } else { false } }
+}
+
+/// Scaled dot-product attention over [batch..., heads, rows, features], rank at least 3; softmax(q k^T * scale) v, with
+/// `isCausal` over the keys 0...i of query i. The result has its heads behind the rows: [batch..., queries, heads,
+/// valueFeatures]. The gradient takes that result's cotangent as its fourth input and gives the gradients of query, key and
+/// value in one value; see `Attention.gradientLayouts`.
+public struct Attention: Hashable, Sendable {
+  public var isGradient: Bool
+  public var isCausal: Bool
+  public var scale: Double
+  public init(isGradient: Bool, isCausal: Bool, scale: Double) {
+    (self.isGradient, self.isCausal, self.scale) = (isGradient, isCausal, scale)
+  }
 }
 
 /// 2-D convolution (cross-correlation). 1-D is height 1. x [batch, channels, height, width],

@@ -27,6 +27,14 @@ extension Node {
     case .unary, .binary, .select: return Double(shape.count)
     case .reduce, .scan: return Double(first.count)
     case .rowwise(let row): return product(row.plainOperations, first.count)
+    case .attention(let attention):
+      let (rows, keys, width) = (
+        first.count / Swift.max(first.dimensions.last ?? 1, 1), inputs[1].shape, inputs[2].shape
+      )
+      let pairs = product(rows, keys[keys.rank - 2])
+      // Products with keys and with values, once forward; five products of the like in the gradient.
+      let (narrow, wide) = (Double(2 * keys[keys.rank - 1]), Double(2 * width[width.rank - 1]))
+      return attention.isGradient ? pairs * (3 * narrow + 2 * wide + 10) : pairs * (narrow + wide + 6)
     case .matmul: return product(2, shape.count, first.dimensions.last ?? 0)
     case .convolution(let c):
       return product(

@@ -139,6 +139,7 @@ extension Op {
     case .scan(.product, _): "cumulativeProduct"
     case .argsort: "argsorted"
     case .rowwise(let row): row.publicName
+    case .attention: "dotProductAttention"
     case .matmul: "matmul"
     case .convolution: "convolution2D"
     case .pool: "pool2D"

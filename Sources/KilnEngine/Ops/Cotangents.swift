@@ -9,4 +9,15 @@ enum Cotangents {
   case zero
   /// There is none, and why.
   case undefined(String)
+
+  /// Those of the plain composition that is equal to a fused operation.
+  static func ofPlain(_ inputs: [Tensor], _ g: Tensor, _ plain: ([Tensor]) -> Tensor) -> Cotangents {
+    // Marks of their own, so that a way from one input to another is not followed here.
+    let own = inputs.map { $0.watched() }
+    do {
+      return .rule(try gradient(of: plain(own), withRespectTo: own, seed: g))
+    } catch {
+      return .rule(inputs.map { .carrying(error, shape: $0.shape, dtype: $0.dtype, device: $0.device) })
+    }
+  }
 }

@@ -168,17 +168,6 @@ public enum RowwisePlain {
 }
 
 extension Rowwise {
-  /// The cotangents of the plain composition that is equal to the fused operation.
-  private func plainCotangents(_ inputs: [Tensor], _ g: Tensor, _ plain: ([Tensor]) -> Tensor) -> Cotangents {
-    // Marks of their own, so that a way from one input to another is not followed here.
-    let own = inputs.map { $0.watched() }
-    do {
-      return .rule(try gradient(of: plain(own), withRespectTo: own, seed: g))
-    } catch {
-      return .rule(inputs.map { .carrying(error, shape: $0.shape, dtype: $0.dtype, device: $0.device) })
-    }
-  }
-
   func cotangents(inputs: [Tensor], y: Tensor, g: Tensor) -> Cotangents {
     let x = inputs[0]
     func rowSum(_ t: Tensor) -> Tensor { t.sum(axes: [-1], keepDims: true) }
@@ -209,9 +198,9 @@ extension Rowwise {
       let normal = x * rsqrt(rowMean(square(x)) + epsilon)
       return .rule([rows(.rmsNormGradient(epsilon: epsilon), [x, g, inputs[1]]), columnSum(g * normal)])
     case .layerNormGradient(let epsilon):
-      return plainCotangents(inputs, g) { RowwisePlain.layerNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }
+      return .ofPlain(inputs, g) { RowwisePlain.layerNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }
     case .rmsNormGradient(let epsilon):
-      return plainCotangents(inputs, g) { RowwisePlain.rmsNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }
+      return .ofPlain(inputs, g) { RowwisePlain.rmsNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }
     case .crossEntropy(let ignoreIndex):
       let dx = Tensor.make(
         .rowwise(.crossEntropyGradient(ignoreIndex: ignoreIndex)), [x, inputs[1], g], shape: x.shape, dtype: x.dtype)

@@ -88,12 +88,13 @@ public struct MultiHeadAttention: Layer {
     var (q, k, v) = projected(query, key, value)
     for part in [q, k, v] where part.error != nil { return (part, part) }
     if let rotary { (q, k) = (rotary(q), rotary(k)) }
-    var allowed = isCausal ? positionMask(queries: q.shape[2], keys: k.shape[2], from: 0, on: q.device) : nil
+    var allowed: Tensor?
     let mask = mask.map { $0.rank == 3 ? $0.expanded(axis: 1) : $0 }
     let isBool = mask?.dtype == .bool
     let masks = [isBool ? mask : nil, keyMask.map(perKey)].compactMap { $0 }
     for mask in masks { allowed = allowed.map { $0 .&& mask } ?? mask }
-    return finished(q, k, v, bias: isBool ? nil : mask, allowed: allowed, mayBeBlind: !masks.isEmpty)
+    return finished(
+      q, k, v, bias: isBool ? nil : mask, allowed: allowed, isCausal: isCausal, mayBeBlind: !masks.isEmpty)
   }
 
   /// Causal self-attention of further tokens x [batch, tokens, features] to themselves and to those in `cache`, which
@@ -106,7 +107,9 @@ public struct MultiHeadAttention: Layer {
     if let rotary { (q, k) = (rotary(q, from: start), rotary(k, from: start)) }
     cache.append(keys: k, values: v)
     let allowed = positionMask(queries: q.shape[2], keys: cache.capacity, from: start, on: q.device)
-    return finished(q, cache.keys, cache.values, bias: nil, allowed: allowed, mayBeBlind: false).output
+    return finished(
+      q, cache.keys, cache.values, bias: nil, allowed: allowed, isCausal: false, mayBeBlind: false
+    ).output
   }
 
   /// An empty cache for `batch` sequences of up to `capacity` tokens.
@@ -152,11 +155,11 @@ public struct MultiHeadAttention: Layer {
   }
 
   private func finished(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, bias: Tensor?, allowed: Tensor?, mayBeBlind: Bool
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, bias: Tensor?, allowed: Tensor?, isCausal: Bool, mayBeBlind: Bool
   ) -> (output: Tensor, weights: Tensor) {
     let (output, weights) = attention(
-      query: q, key: k, value: v, bias: bias, allowed: allowed, mayBeBlind: mayBeBlind, scale: nil,
-      dropout: mode.isTraining ? dropout : 0, generator: generator)
+      query: q, key: k, value: v, bias: bias, allowed: allowed, isCausal: isCausal, mayBeBlind: mayBeBlind,
+      scale: nil, dropout: mode.isTraining ? dropout : 0, generator: generator)
     guard output.error == nil else { return (output, weights) }
     let joined = output.permuted([0, 2, 1, 3]).reshaped(to: [output.shape[0], output.shape[2], features])
     return (outProj(joined), weights)

@@ -16,21 +16,16 @@ import KilnEngine
 ///   - keyHeads may be fewer, if they divide the heads: neighbours share a key head (grouped-query attention, Ainslie
 ///     et al., 2023).
 ///
-/// The products' kernel scales and masks, and a softmax follows. Errors: shapes that do not fit, a mask of integers.
+/// Without mask and dropout, and with as many key heads as heads, it is `dotProductAttention`, one operation where the device
+/// has a kernel for it. Else the products' kernel scales and masks, and a softmax follows. Errors: shapes that do not fit, a mask of integers.
 public func scaledDotProductAttention(
   query: Tensor, key: Tensor, value: Tensor, mask: Tensor? = nil, isCausal: Bool = false, scale: Double? = nil,
   dropout: Double = 0, generator: RandomGenerator = .default
 ) -> Tensor {
-  var allowed: Tensor?
-  if isCausal, query.rank >= 2, key.rank >= 2 {
-    allowed = positionMask(
-      queries: query.shape[query.rank - 2], keys: key.shape[key.rank - 2], from: 0, on: query.device)
-  }
   let isBool = mask?.dtype == .bool
-  if isBool, let mask { allowed = allowed.map { $0 .&& mask } ?? mask }
   return attention(
-    query: query, key: key, value: value, bias: isBool ? nil : mask, allowed: allowed, mayBeBlind: isBool,
-    scale: scale, dropout: dropout, generator: generator
+    query: query, key: key, value: value, bias: isBool ? nil : mask, allowed: isBool ? mask : nil, isCausal: isCausal,
+    mayBeBlind: isBool, scale: scale, dropout: dropout, generator: generator
   ).output
 }
 
@@ -42,10 +37,10 @@ func positionMask(queries: Int, keys: Int, from start: Int, on device: Device) -
 }
 
 /// The result and the weights [batch..., heads, queries, keys]. `bias` is added to the scaled products; keys that are not
-/// `allowed` have no weight. `mayBeBlind`: a query may have no key at all.
+/// `allowed`, or that come after the query if `isCausal`, have no weight. `mayBeBlind`: a query may have no key at all.
 func attention(
-  query: Tensor, key: Tensor, value: Tensor, bias: Tensor?, allowed: Tensor?, mayBeBlind: Bool, scale: Double?,
-  dropout: Double, generator: RandomGenerator
+  query: Tensor, key: Tensor, value: Tensor, bias: Tensor?, allowed: Tensor?, isCausal: Bool, mayBeBlind: Bool,
+  scale: Double?, dropout: Double, generator: RandomGenerator
 ) -> (output: Tensor, weights: Tensor) {
   let name = "scaledDotProductAttention"
   let masks = [bias, allowed].compactMap { mask in mask.map { ("mask", $0) } }
@@ -89,11 +84,19 @@ func attention(
     }
   }
 
+  let scale = scale ?? 1 / Double(max(features, 1)).squareRoot()
+  let isPlain = bias == nil && allowed == nil && dropout == 0 && keyHeads == heads
+  var allowed = allowed
+  if isCausal {
+    let causal = positionMask(queries: queries, keys: keys, from: 0, on: query.device)
+    allowed = allowed.map { causal .&& $0 } ?? causal
+  }
+
   // Heads that share keys are more rows of one product: no key is repeated.
   let lead = Array(query.shape.dimensions.dropLast(3))
   let group = keyHeads == 0 ? 1 : heads / keyHeads
   let folded = group == 1 ? query : query.reshaped(to: Shape(lead + [keyHeads, group * queries, features]))
-  var scores = matmul(folded, key.transposed()) * (scale ?? 1 / Double(max(features, 1)).squareRoot())
+  var scores = matmul(folded, key.transposed()) * scale
   if group != 1 { scores = scores.reshaped(to: shape) }
   if let bias { scores = scores + bias.cast(to: scores.dtype) }
   // A finite number: a row of which nothing is allowed stays finite, and so does its gradient.
@@ -101,6 +104,10 @@ func attention(
   if let allowed { scores = select(allowed, scores, lowest) }
   var weights = scores.softmax(axis: -1)
   if dropout > 0 { weights = Dropout(dropout, generator: generator)(weights) }
+  // Weights that nobody reads are not computed.
+  if isPlain {
+    return (dotProductAttention(query: query, key: key, value: value, isCausal: isCausal, scale: scale), weights)
+  }
   let rows = group == 1 ? weights : weights.reshaped(to: Shape(lead + [keyHeads, group * queries, keys]))
   var output = matmul(rows, value)
   let valueFeatures = value.shape[rank - 1]
