@@ -23,4 +23,6 @@
 //
 #include "pool_rows.inc.h"
 //
+#include "attention.inc.h"
+//
 #include "table.inc.h"

@@ -91,4 +91,10 @@ const kv_kernels KV(kernels) = {
     .direct_dots = KV(direct_dots),
     .pool_max_f32 = KV(pool_max_f32),
     .pool_max_gradient_f32 = KV(pool_max_gradient_f32),
+    .attention_product = KV(attention_product),
+    .attention_pack_panels = KV(attention_pack_panels),
+    .attention_pack_rows = KV(attention_pack_rows),
+    .attention_unpack_rows = KV(attention_unpack_rows),
+    .attention_exp_row = KV(attention_exp_row),
+    .attention_gradient_row = KV(attention_gradient_row),
 };

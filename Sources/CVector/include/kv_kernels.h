@@ -4,6 +4,22 @@
 
 #include "kv_types.h"
 
+// c [m, n] = or += a [m, k] b [k, n], in memory that is padded: whole tiles of c are written, m and n rounded up to 16.
+// Element (i, p) of a lies at i * a_row + p * a_column, one of which is 1; element (p, j) of b at p * b_row +
+// j / 16 * b_panel + j % 16.
+typedef struct {
+  long m, n, k;
+  const float *a, *b;
+  long a_row, a_column, b_row, b_panel;
+  float* c;
+  long c_row;
+  bool accumulate;
+  // Work that causal attention spares, in tiles: results with j > i + first, which stay as they were; a that is 0 where
+  // p > i + first, or where p + first < i.
+  enum { KV_TRIANGLE_NONE, KV_TRIANGLE_RESULT, KV_TRIANGLE_LHS, KV_TRIANGLE_TRANSPOSED } triangle;
+  long first;
+} kv_product;
+
 typedef struct {
   // Of n >= 0 elements; fixed order by n alone. Sums and products of float32 carry double between blocks.
   double (*sum_f32)(const float* x, long n);
@@ -43,6 +59,15 @@ typedef struct {
   void (*pool_max_f32)(const float* top, const float* bottom, float* y, long n);
   void (*pool_max_gradient_f32)(const float* top, const float* bottom, const float* g, float* to_top, float* to_bottom,
                                 long n);
+
+  // Attention (attention.inc.h): products, operands to and from padded memory, rows of scores.
+  void (*attention_product)(const kv_product* product);
+  void (*attention_pack_panels)(const float* x, long stride, long rows, long columns, float* to);
+  void (*attention_pack_rows)(const float* x, long stride, long rows, long columns, float factor, float* to);
+  void (*attention_unpack_rows)(const float* from, long rows, long columns, const float* divisors, float* y,
+                                long stride);
+  float (*attention_exp_row)(float* x, long n);
+  void (*attention_gradient_row)(float* x, float* d, long n);
 } kv_kernels;
 
 // The ISA in use: the best the CPU has, or what KILN_CPU_ISA (baseline, avx2, avx512) asks for if the CPU has it.

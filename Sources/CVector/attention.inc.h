@@ -1,0 +1,203 @@
+// The inner loops of fused attention (attention.c): products of small matrices, and what happens to a row of scores.
+
+// A tile of sums stays in registers: with 32 registers of 16 lanes 16 sums, with 16 of 8 lanes 8 (4 pairs), with 16 of
+// 4 lanes 8 (2 quadruples). Rows divide 16, so that padding to 16 serves every ISA.
+#if KV_HAS_MASKS
+#define PRODUCT_ROWS 8
+#define PRODUCT_VECTORS 2
+#elif KV_HAS_FMA
+#define PRODUCT_ROWS 4
+#define PRODUCT_VECTORS 1
+#else
+#define PRODUCT_ROWS 2
+#define PRODUCT_VECTORS 1
+#endif
+// Steps of k at a time: so many rows of b in two vectors are half of a first-level cache.
+#define PRODUCT_DEPTH 128
+
+// c[i...][j...] = or += the sum over p in from ..< to.
+INLINE void KV(product_tile)(const kv_product* s, long i, long j, long from, long to, bool accumulate, long a_row,
+                             long a_column, const int vectors) {
+  vf sums[PRODUCT_ROWS][PRODUCT_VECTORS];
+  const float* a = s->a + i * a_row + from * a_column;
+  const float* b = s->b + j / 16 * s->b_panel + from * s->b_row;
+  float* c = s->c + i * s->c_row + j;
+#pragma clang loop unroll(full)
+  for (int r = 0; r < PRODUCT_ROWS; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) sums[r][v] = accumulate ? load_f(c + r * s->c_row + 16 * v) : splat_f(0);
+  const long b_row = s->b_row, b_panel = s->b_panel;
+  for (long p = from; p < to; p++, a += a_column, b += b_row) {
+    vf pieces[PRODUCT_VECTORS];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) pieces[v] = load_f(b + v * b_panel);
+#pragma clang loop unroll(full)
+    for (int r = 0; r < PRODUCT_ROWS; r++) {
+      vf factor = splat_f(a[r * a_row]);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sums[r][v] = madd(factor, pieces[v], sums[r][v]);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < PRODUCT_ROWS; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) store_f(c + r * s->c_row + 16 * v, sums[r][v]);
+}
+
+INLINE void KV(product_loops)(const kv_product* s, long a_row, long a_column) {
+  for (long from = 0; from < s->k; from += PRODUCT_DEPTH) {
+    const long to = s->k - from < PRODUCT_DEPTH ? s->k : from + PRODUCT_DEPTH;
+    const bool accumulate = s->accumulate || from > 0;
+    for (long j = 0; j < s->n; j += 16 * PRODUCT_VECTORS) {
+      long i = 0;
+      if (s->triangle == KV_TRIANGLE_RESULT && j > s->first) i = (j - s->first) / PRODUCT_ROWS * PRODUCT_ROWS;
+      for (; i < s->m; i += PRODUCT_ROWS) {
+        long begin = from, end = to;
+        if (s->triangle == KV_TRIANGLE_LHS && end > s->first + i + PRODUCT_ROWS) end = s->first + i + PRODUCT_ROWS;
+        if (s->triangle == KV_TRIANGLE_TRANSPOSED && begin < i - s->first) begin = i - s->first;
+        if (begin >= end && accumulate) continue;
+        if (j + 16 * (PRODUCT_VECTORS - 1) < s->n) {
+          KV(product_tile)(s, i, j, begin, end, accumulate, a_row, a_column, PRODUCT_VECTORS);
+        } else {
+          KV(product_tile)(s, i, j, begin, end, accumulate, a_row, a_column, 1);
+        }
+      }
+    }
+  }
+}
+static void KV(attention_product)(const kv_product* s) {
+  // One of the strides of `a` is 1: the compiler should know.
+  if (s->a_column == 1) {
+    KV(product_loops)(s, s->a_row, 1);
+  } else {
+    KV(product_loops)(s, 1, s->a_column);
+  }
+}
+
+// The even or odd places of the result are a's: the first halves of both, or the second.
+INLINE vf interleave_low(vf a, vf b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+INLINE vf interleave_high(vf a, vf b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+// x [rows, columns] as panels [rows / 16, columns, 16], zeros past the last row.
+static void KV(attention_pack_panels)(const float* x, long stride, long rows, long columns, float* to) {
+  for (long i = 0; i < rows; i += 16) {
+    for (long c = 0; c < columns; c += 16) {
+      const long count = columns - c < 16 ? columns - c : 16;
+      vf m[16], n[16];
+      for (int r = 0; r < 16; r++) {
+        const float* from = x + (i + r) * stride + c;
+        m[r] = i + r >= rows ? splat_f(0) : count == 16 ? load_f(from) : load_part_f(from, count);
+      }
+      // Each round halves the distance of what belongs side by side: after four, rows are columns.
+#pragma clang loop unroll(full)
+      for (int round = 0; round < 2; round++) {
+#pragma clang loop unroll(full)
+        for (int r = 0; r < 8; r++) {
+          n[2 * r] = interleave_low(m[r], m[r + 8]);
+          n[2 * r + 1] = interleave_high(m[r], m[r + 8]);
+        }
+#pragma clang loop unroll(full)
+        for (int r = 0; r < 8; r++) {
+          m[2 * r] = interleave_low(n[r], n[r + 8]);
+          m[2 * r + 1] = interleave_high(n[r], n[r + 8]);
+        }
+      }
+      for (int r = 0; r < count; r++) store_f(to + (c + r) * 16, m[r]);
+    }
+    to += columns * 16;
+  }
+}
+
+// factor * x [rows, columns] with rows of `columns` rounded up to 16.
+static void KV(attention_pack_rows)(const float* x, long stride, long rows, long columns, float factor, float* to) {
+  for (long i = 0; i < rows; i++, x += stride) {
+    long c = 0;
+    for (; c + 16 <= columns; c += 16, to += 16) store_f(to, load_f(x + c) * factor);
+    if (c < columns) {
+      store_f(to, load_part_f(x + c, columns - c) * factor);
+      to += 16;
+    }
+  }
+}
+// The way back; rows are divided by their divisors if there are any.
+static void KV(attention_unpack_rows)(const float* from, long rows, long columns, const float* divisors, float* y,
+                                      long stride) {
+  for (long i = 0; i < rows; i++, y += stride) {
+    vf divisor = splat_f(divisors ? divisors[i] : 1);
+    long c = 0;
+    for (; c + 16 <= columns; c += 16, from += 16) store_f(y + c, load_f(from) / divisor);
+    if (c < columns) {
+      store_part_f(y + c, load_f(from) / divisor, columns - c);
+      from += 16;
+    }
+  }
+}
+
+// The lanes from n on get `otherwise`.
+INLINE vf KV(first_lanes)(vf x, long n, vf otherwise) {
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return lane < (vi)(int32_t)n ? x : otherwise;
+}
+// The largest of n numbers; what is done with a NaN does not matter, for it makes the sum NaN. Rows end with room for
+// whole vectors.
+INLINE float KV(row_maximum)(const float* x, long n) {
+  vf m = splat_f(-INFINITY);
+  long i = 0;
+  for (; i + 16 <= n; i += 16) {
+    vf v = load_f(x + i);
+    m = v > m ? v : m;
+  }
+  if (i < n) {
+    vf v = KV(first_lanes)(load_f(x + i), n - i, m);
+    m = v > m ? v : m;
+  }
+  __typeof__(m.lo) a = m.lo > m.hi ? m.lo : m.hi;
+  __typeof__(a.lo) b = a.lo > a.hi ? a.lo : a.hi;
+  __typeof__(b.lo) c = b.lo > b.hi ? b.lo : b.hi;
+  return c.x > c.y ? c.x : c.y;
+}
+
+// x = exp(x - maximum) and zeros up to a multiple of 16; the sums of x and, where d is not NULL, of x * d.
+INLINE void KV(exp_sums)(float* x, const float* d, long n, double* sum, double* dot) {
+  const float shift = KV(row_maximum)(x, n);
+  *sum = *dot = 0;
+  for (long i = 0; i < n;) {
+    // A lane adds up 64 numbers at most before it goes on in double.
+    const long end = n - i < 1024 ? n : i + 1024;
+    vf s = 0, t = 0;
+    for (; i < end; i += 16) {
+      vf e = exp_f(load_f(x + i) - shift);
+      if (end - i < 16) e = KV(first_lanes)(e, end - i, splat_f(0));
+      store_f(x + i, e);
+      s += e;
+      // Past the end d may hold a NaN of a masked key.
+      if (d) t = madd(e, end - i < 16 ? KV(first_lanes)(load_f(d + i), end - i, splat_f(0)) : load_f(d + i), t);
+    }
+    *sum += lanes_sum(s);
+    if (d) *dot += lanes_sum(t);
+  }
+}
+static float KV(attention_exp_row)(float* x, long n) {
+  double sum, dot;
+  KV(exp_sums)(x, NULL, n, &sum, &dot);
+  return (float)sum;
+}
+// Scores to probabilities p, and d = the gradient of p to that of the scores; both with zeros up to a multiple of 16.
+static void KV(attention_gradient_row)(float* x, float* d, long n) {
+  double sum, dot;
+  KV(exp_sums)(x, d, n, &sum, &dot);
+  const float factor = (float)(1 / sum), mean = (float)(dot / sum);
+  for (long i = 0; i < n; i += 16) {
+    vf p = load_f(x + i) * factor, r = p * (load_f(d + i) - mean);
+    if (n - i < 16) {
+      p = KV(first_lanes)(p, n - i, splat_f(0));
+      r = KV(first_lanes)(r, n - i, splat_f(0));
+    }
+    store_f(x + i, p);
+    store_f(d + i, r);
+  }
+}
