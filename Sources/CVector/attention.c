@@ -61,11 +61,11 @@ static attention_plan plan_of(const kv_attention* s) {
   return p;
 }
 
-// Lays out one thread's memory from `at` on and returns the number of floats.
-static int64_t place(const kv_attention* s, const attention_plan* p, float* at, attention_room* room) {
-  const float* start = at;
+// Lays out one thread's memory (NULL: none) and returns the number of floats.
+static int64_t place(const kv_attention* s, const attention_plan* p, float* memory, attention_room* room) {
+  int64_t at = 0;
   const int64_t width = p->features > p->value_features ? p->features : p->value_features;
-#define PLACE(name, count) room->name = at, at += (count)
+#define PLACE(name, count) room->name = memory ? memory + at : NULL, at += (count)
   PLACE(scores, p->block * p->line);
   PLACE(q, p->block * p->features);
   PLACE(result, p->block * width);
@@ -80,15 +80,14 @@ static int64_t place(const kv_attention* s, const attention_plan* p, float* at, 
     PLACE(dv, p->keys * p->value_features);
   }
 #undef PLACE
-  return at - start;
+  return at;
 }
 
 int64_t kv_attention_scratch(const kv_attention* s) {
   if (s->dtype == KV_F64) return kv_attention_scratch_f64(s);
   const attention_plan plan = plan_of(s);
-  static float nothing[1];
   attention_room room;
-  return place(s, &plan, nothing, &room) * 4;
+  return place(s, &plan, NULL, &room) * 4;
 }
 
 // `rows` rows of x from row `first` on, and zeros up to a multiple of 16 rows, since tiles have whole rows.
@@ -184,9 +183,8 @@ static void forward_task(void* context, long task, int thread) {
   for (int64_t first = begin; first < end; first += p->block) {
     const int64_t rows = end - first < p->block ? end - first : p->block;
     score(job, &room, q, first, rows);
-    for (int64_t i = 0; i < rows; i++) {
-      room.sums[i] = k->attention_exp_row(room.scores + i * p->line, (long)kv_keys_seen(s, first + i + 1));
-    }
+    k->attention_exp_rows(room.scores, (long)p->line, (long)rows, (long)kv_keys_seen(s, first + 1), (long)s->keys,
+                          room.sums);
     weigh(job, &room, room.scores, room.values, p->value_features, first, rows);
     k->attention_unpack_rows(room.result, (long)rows, (long)s->value_features, room.sums, o + first * s->o.row,
                              (long)s->o.row);
@@ -231,10 +229,8 @@ static void gradient_task(void* context, long b, int thread) {
     product.a = room.g, product.a_row = (long)p->value_features;
     product.b = room.values, product.c = room.d;
     k->attention_product(&product);
-    for (int64_t i = 0; i < rows; i++) {
-      const int64_t row = i * p->line;
-      k->attention_gradient_row(room.scores + row, room.d + row, (long)kv_keys_seen(s, first + i + 1));
-    }
+    k->attention_gradient_rows(room.scores, room.d, (long)p->line, (long)rows, (long)kv_keys_seen(s, first + 1),
+                               (long)s->keys);
     gather(job, room.scores, room.g, p->value_features, first, rows, !is_last, room.dv);
     gather(job, room.d, room.q, p->features, first, rows, !is_last, room.dk);
     weigh(job, &room, room.d, room.k, p->features, first, rows);

@@ -15,27 +15,51 @@
 // Steps of k at a time: so many rows of b in two vectors are half of a first-level cache.
 #define PRODUCT_DEPTH 128
 
-// c[i...][j...] = or += the sum over p in from ..< to.
+// sums[r] += a[r] * b for the tile's rows from ..< to.
+INLINE void KV(product_step)(vf (*sums)[PRODUCT_VECTORS], const float* a, long a_row, const float* b, long b_panel,
+                             const int from, const int to, const int vectors) {
+  vf pieces[PRODUCT_VECTORS];
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors; v++) pieces[v] = load_f(b + v * b_panel);
+#pragma clang loop unroll(full)
+  for (int r = from; r < to; r++) {
+    vf factor = splat_f(a[r * a_row]);
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) sums[r][v] = madd(factor, pieces[v], sums[r][v]);
+  }
+}
+
+// c[i...][j...] = or += the sum over p in from ..< to. On the diagonal of a triangle each row has an end or a beginning
+// of its own: a factor that is left out might meet a NaN.
 INLINE void KV(product_tile)(const kv_product* s, long i, long j, long from, long to, bool accumulate, long a_row,
                              long a_column, const int vectors) {
   vf sums[PRODUCT_ROWS][PRODUCT_VECTORS];
-  const float* a = s->a + i * a_row + from * a_column;
-  const float* b = s->b + j / 16 * s->b_panel + from * s->b_row;
+  const float *a = s->a + i * a_row, *b = s->b + j / 16 * s->b_panel;
   float* c = s->c + i * s->c_row + j;
 #pragma clang loop unroll(full)
   for (int r = 0; r < PRODUCT_ROWS; r++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) sums[r][v] = accumulate ? load_f(c + r * s->c_row + 16 * v) : splat_f(0);
   const long b_row = s->b_row, b_panel = s->b_panel;
-  for (long p = from; p < to; p++, a += a_column, b += b_row) {
-    vf pieces[PRODUCT_VECTORS];
+  long end = to;
+  if (s->triangle == KV_TRIANGLE_LHS && end > s->first + i + 1) end = s->first + i + 1;
+  if (s->triangle == KV_TRIANGLE_TRANSPOSED) {
+    const long diagonal = i - s->first;
 #pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) pieces[v] = load_f(b + v * b_panel);
+    for (int r = 0; r < PRODUCT_ROWS - 1; r++) {
+      if (diagonal + r < from || diagonal + r >= to) continue;
+      KV(product_step)(sums, a + from * a_column, a_row, b + from * b_row, b_panel, 0, r + 1, vectors);
+      from++;
+    }
+  }
+  for (long p = from; p < end; p++)
+    KV(product_step)(sums, a + p * a_column, a_row, b + p * b_row, b_panel, 0, PRODUCT_ROWS, vectors);
+  if (s->triangle == KV_TRIANGLE_LHS) {
 #pragma clang loop unroll(full)
-    for (int r = 0; r < PRODUCT_ROWS; r++) {
-      vf factor = splat_f(a[r * a_row]);
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sums[r][v] = madd(factor, pieces[v], sums[r][v]);
+    for (int r = 1; r < PRODUCT_ROWS; r++) {
+      const long p = s->first + i + r;
+      if (p < from || p >= to) continue;
+      KV(product_step)(sums, a + p * a_column, a_row, b + p * b_row, b_panel, r, PRODUCT_ROWS, vectors);
     }
   }
 #pragma clang loop unroll(full)
@@ -49,14 +73,17 @@ INLINE void KV(product_loops)(const kv_product* s, long a_row, long a_column) {
     const long to = s->k - from < PRODUCT_DEPTH ? s->k : from + PRODUCT_DEPTH;
     const bool accumulate = s->accumulate || from > 0;
     for (long j = 0; j < s->n; j += 16 * PRODUCT_VECTORS) {
+      const bool is_whole = j + 16 * (PRODUCT_VECTORS - 1) < s->n;
       long i = 0;
       if (s->triangle == KV_TRIANGLE_RESULT && j > s->first) i = (j - s->first) / PRODUCT_ROWS * PRODUCT_ROWS;
       for (; i < s->m; i += PRODUCT_ROWS) {
+        const long last = s->first + i + PRODUCT_ROWS - 1;
         long begin = from, end = to;
-        if (s->triangle == KV_TRIANGLE_LHS && end > s->first + i + PRODUCT_ROWS) end = s->first + i + PRODUCT_ROWS;
+        if (s->triangle == KV_TRIANGLE_LHS && end > last + 1) end = last + 1;
         if (s->triangle == KV_TRIANGLE_TRANSPOSED && begin < i - s->first) begin = i - s->first;
         if (begin >= end && accumulate) continue;
-        if (j + 16 * (PRODUCT_VECTORS - 1) < s->n) {
+        // On the diagonal the first vector may be all that is wanted.
+        if (is_whole && (s->triangle != KV_TRIANGLE_RESULT || last >= j + 16)) {
           KV(product_tile)(s, i, j, begin, end, accumulate, a_row, a_column, PRODUCT_VECTORS);
         } else {
           KV(product_tile)(s, i, j, begin, end, accumulate, a_row, a_column, 1);
@@ -127,12 +154,14 @@ static void KV(attention_pack_rows)(const float* x, long stride, long rows, long
 static void KV(attention_unpack_rows)(const float* from, long rows, long columns, const float* divisors, float* y,
                                       long stride) {
   for (long i = 0; i < rows; i++, y += stride) {
-    vf divisor = splat_f(divisors ? divisors[i] : 1);
-    long c = 0;
-    for (; c + 16 <= columns; c += 16, from += 16) store_f(y + c, load_f(from) / divisor);
-    if (c < columns) {
-      store_part_f(y + c, load_f(from) / divisor, columns - c);
-      from += 16;
+    for (long c = 0; c < columns; c += 16, from += 16) {
+      vf v = load_f(from);
+      if (divisors) v /= splat_f(divisors[i]);
+      if (columns - c < 16) {
+        store_part_f(y + c, v, columns - c);
+      } else {
+        store_f(y + c, v);
+      }
     }
   }
 }
@@ -161,43 +190,67 @@ INLINE float KV(row_maximum)(const float* x, long n) {
   return c.x > c.y ? c.x : c.y;
 }
 
-// x = exp(x - maximum) and zeros up to a multiple of 16; the sums of x and, where d is not NULL, of x * d.
-INLINE void KV(exp_sums)(float* x, const float* d, long n, double* sum, double* dot) {
-  const float shift = KV(row_maximum)(x, n);
+// x = exp(x - shift), the sum of x and, where d is not NULL, that of x * d.
+INLINE void KV(exp_sums)(float* x, const float* d, float shift, long n, double* sum, double* dot) {
   *sum = *dot = 0;
   for (long i = 0; i < n;) {
     // A lane adds up 64 numbers at most before it goes on in double.
     const long end = n - i < 1024 ? n : i + 1024;
     vf s = 0, t = 0;
-    for (; i < end; i += 16) {
+    for (; i + 16 <= end; i += 16) {
       vf e = exp_f(load_f(x + i) - shift);
-      if (end - i < 16) e = KV(first_lanes)(e, end - i, splat_f(0));
       store_f(x + i, e);
       s += e;
-      // Past the end d may hold a NaN of a masked key.
-      if (d) t = madd(e, end - i < 16 ? KV(first_lanes)(load_f(d + i), end - i, splat_f(0)) : load_f(d + i), t);
+      if (d) t = madd(e, load_f(d + i), t);
+    }
+    if (i < end) {
+      vf e = KV(first_lanes)(exp_f(load_f(x + i) - shift), end - i, splat_f(0));
+      store_f(x + i, e);
+      s += e;
+      if (d) t = madd(e, KV(first_lanes)(load_f(d + i), end - i, splat_f(0)), t);
+      i = end;
     }
     *sum += lanes_sum(s);
     if (d) *dot += lanes_sum(t);
   }
 }
-static float KV(attention_exp_row)(float* x, long n) {
-  double sum, dot;
-  KV(exp_sums)(x, NULL, n, &sum, &dot);
-  return (float)sum;
-}
-// Scores to probabilities p, and d = the gradient of p to that of the scores; both with zeros up to a multiple of 16.
-static void KV(attention_gradient_row)(float* x, float* d, long n) {
-  double sum, dot;
-  KV(exp_sums)(x, d, n, &sum, &dot);
-  const float factor = (float)(1 / sum), mean = (float)(dot / sum);
-  for (long i = 0; i < n; i += 16) {
-    vf p = load_f(x + i) * factor, r = p * (load_f(d + i) - mean);
-    if (n - i < 16) {
-      p = KV(first_lanes)(p, n - i, splat_f(0));
-      r = KV(first_lanes)(r, n - i, splat_f(0));
+
+// Rows that go through a stage together, so that the CPU need not wait for one row's maximum, sum and quotient.
+#define ATTENTION_GROUP 8
+
+// Of rows of scores, row i with min(n + i, most) columns: x = exp(x - maximum) and the sums; or, where d is not NULL, x
+// = the probabilities, and d their gradient on entry and that of the scores on return.
+INLINE void KV(score_rows)(float* x, float* d, long line, long rows, long n, long most, float* sums) {
+  for (long first = 0; first < rows; first += ATTENTION_GROUP, x += ATTENTION_GROUP * line) {
+    const int count = rows - first < ATTENTION_GROUP ? (int)(rows - first) : ATTENTION_GROUP;
+    float shifts[ATTENTION_GROUP];
+    double totals[ATTENTION_GROUP], dots[ATTENTION_GROUP];
+    long counts[ATTENTION_GROUP];
+    for (int r = 0; r < count; r++) {
+      counts[r] = n + first + r < most ? n + first + r : most;
+      shifts[r] = KV(row_maximum)(x + r * line, counts[r]);
     }
-    store_f(x + i, p);
-    store_f(d + i, r);
+    for (int r = 0; r < count; r++)
+      KV(exp_sums)(x + r * line, d ? d + r * line : NULL, shifts[r], counts[r], &totals[r], &dots[r]);
+    if (!d) {
+      for (int r = 0; r < count; r++) sums[first + r] = (float)totals[r];
+      continue;
+    }
+    for (int r = 0; r < count; r++) {
+      const float factor = (float)(1 / totals[r]), mean = (float)(dots[r] / totals[r]);
+      float *p = x + r * line, *g = d + r * line;
+      for (long i = 0; i < counts[r]; i += 16) {
+        vf v = load_f(p + i) * factor;
+        store_f(p + i, v);
+        store_f(g + i, v * (load_f(g + i) - mean));
+      }
+    }
+    d += ATTENTION_GROUP * line;
   }
+}
+static void KV(attention_exp_rows)(float* x, long line, long rows, long n, long most, float* sums) {
+  KV(score_rows)(x, NULL, line, rows, n, most, sums);
+}
+static void KV(attention_gradient_rows)(float* x, float* d, long line, long rows, long n, long most) {
+  KV(score_rows)(x, d, line, rows, n, most, NULL);
 }

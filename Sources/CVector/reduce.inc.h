@@ -1,11 +1,14 @@
 // Reductions of one contiguous block.
 
-// Pairwise over the lanes, so that the order depends on nothing else.
-INLINE double lanes_sum(vf v) {
-  vd d = __builtin_convertvector(v.lo, vd) + __builtin_convertvector(v.hi, vd);
-  return ((d[0] + d[4]) + (d[2] + d[6])) + ((d[1] + d[5]) + (d[3] + d[7]));
+// Pairwise over the lanes, halves first, so that the order depends on nothing else.
+INLINE double lanes_sum_d(vd d) {
+  __typeof__(d.lo) a = d.lo + d.hi;
+  __typeof__(a.lo) b = a.lo + a.hi;
+  return b.x + b.y;
 }
-INLINE double lanes_sum_d(vd d) { return ((d[0] + d[4]) + (d[2] + d[6])) + ((d[1] + d[5]) + (d[3] + d[7])); }
+INLINE double lanes_sum(vf v) {
+  return lanes_sum_d(__builtin_convertvector(v.lo, vd) + __builtin_convertvector(v.hi, vd));
+}
 
 // At most 2048 elements: each of 64 float lanes adds up 32 at most, then everything goes on in double.
 static double KV(sum_short)(const float* x, long n) {

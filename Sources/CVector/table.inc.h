@@ -95,6 +95,6 @@ const kv_kernels KV(kernels) = {
     .attention_pack_panels = KV(attention_pack_panels),
     .attention_pack_rows = KV(attention_pack_rows),
     .attention_unpack_rows = KV(attention_unpack_rows),
-    .attention_exp_row = KV(attention_exp_row),
-    .attention_gradient_row = KV(attention_gradient_row),
+    .attention_exp_rows = KV(attention_exp_rows),
+    .attention_gradient_rows = KV(attention_gradient_rows),
 };

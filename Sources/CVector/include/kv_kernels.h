@@ -66,8 +66,8 @@ typedef struct {
   void (*attention_pack_rows)(const float* x, long stride, long rows, long columns, float factor, float* to);
   void (*attention_unpack_rows)(const float* from, long rows, long columns, const float* divisors, float* y,
                                 long stride);
-  float (*attention_exp_row)(float* x, long n);
-  void (*attention_gradient_row)(float* x, float* d, long n);
+  void (*attention_exp_rows)(float* x, long line, long rows, long n, long most, float* sums);
+  void (*attention_gradient_rows)(float* x, float* d, long line, long rows, long n, long most);
 } kv_kernels;
 
 // The ISA in use: the best the CPU has, or what KILN_CPU_ISA (baseline, avx2, avx512) asks for if the CPU has it.
