@@ -97,15 +97,24 @@ static void pack_block(const kv_kernels* k, const float* x, int64_t stride, int6
   memset(to + rows * rounded(columns), 0, (size_t)((rounded(rows) - rows) * rounded(columns)) * 4);
 }
 
-// scores = q k^T, or d = g v^T: a block of `rows` queries from `first` on with all keys that it sees.
-static kv_product scores_product(const kv_attention* s, const attention_plan* p, int64_t first, int64_t rows) {
-  return (kv_product){.m = (long)rows,
-                      .n = (long)rounded(kv_keys_seen(s, first + rows)),
-                      .a_column = 1,
-                      .b_row = 16,
-                      .c_row = (long)p->line,
-                      .triangle = s->causal ? KV_TRIANGLE_RESULT : KV_TRIANGLE_NONE,
-                      .first = (long)first};
+// c = the block's packed rows times packed panels of all keys that it sees: scores from q and k, d from g and v.
+static void score(const attention_job* job, const float* packed, const float* panels, int64_t columns, int64_t first,
+                  int64_t rows, float* c) {
+  const kv_attention* s = job->s;
+  const kv_product product = {.m = (long)rows,
+                              .n = (long)rounded(kv_keys_seen(s, first + rows)),
+                              .k = (long)columns,
+                              .a = packed,
+                              .b = panels,
+                              .a_row = (long)rounded(columns),
+                              .a_column = 1,
+                              .b_row = 16,
+                              .b_panel = (long)(16 * columns),
+                              .c = c,
+                              .c_row = (long)job->plan.line,
+                              .triangle = s->causal ? KV_TRIANGLE_RESULT : KV_TRIANGLE_NONE,
+                              .first = (long)first};
+  job->k->attention_product(&product);
 }
 // result = scores (or d) times rows of `width`, one for each key.
 static void weigh(const attention_job* job, const attention_room* room, const float* scores, const float* right,
@@ -147,17 +156,6 @@ static void gather(const attention_job* job, const float* scores, const float* r
   job->k->attention_product(&product);
 }
 
-static void score(const attention_job* job, const attention_room* room, const float* q, int64_t first, int64_t rows) {
-  const kv_attention* s = job->s;
-  pack_block(job->k, q, s->q.row, first, rows, s->features, (float)s->scale, room->q);
-  kv_product product = scores_product(s, &job->plan, first, rows);
-  product.k = product.b_panel = (long)s->features;
-  product.b_panel *= 16;
-  product.a = room->q, product.a_row = (long)job->plan.features;
-  product.b = room->keys, product.c = room->scores;
-  job->k->attention_product(&product);
-}
-
 static void forward_task(void* context, long task, int thread) {
   const attention_job* job = context;
   const kv_attention* s = job->s;
@@ -182,7 +180,8 @@ static void forward_task(void* context, long task, int thread) {
   k->attention_pack_rows(values, (long)s->v.row, (long)seen, (long)s->value_features, 1, room.values);
   for (int64_t first = begin; first < end; first += p->block) {
     const int64_t rows = end - first < p->block ? end - first : p->block;
-    score(job, &room, q, first, rows);
+    pack_block(k, q, s->q.row, first, rows, s->features, (float)s->scale, room.q);
+    score(job, room.q, room.keys, s->features, first, rows, room.scores);
     k->attention_exp_rows(room.scores, (long)p->line, (long)rows, (long)kv_keys_seen(s, first + 1), (long)s->keys,
                           room.sums);
     weigh(job, &room, room.scores, room.values, p->value_features, first, rows);
@@ -222,13 +221,10 @@ static void gradient_task(void* context, long b, int thread) {
   for (int64_t block = p->blocks - 1; block >= 0; block--) {
     const bool is_last = block == p->blocks - 1;
     const int64_t first = block * p->block, rows = is_last ? s->queries - first : p->block;
-    score(job, &room, q, first, rows);
+    pack_block(k, q, s->q.row, first, rows, s->features, (float)s->scale, room.q);
     pack_block(k, g, s->g.row, first, rows, s->value_features, 1, room.g);
-    kv_product product = scores_product(s, p, first, rows);
-    product.k = (long)s->value_features, product.b_panel = 16 * product.k;
-    product.a = room.g, product.a_row = (long)p->value_features;
-    product.b = room.values, product.c = room.d;
-    k->attention_product(&product);
+    score(job, room.q, room.keys, s->features, first, rows, room.scores);
+    score(job, room.g, room.values, s->value_features, first, rows, room.d);
     k->attention_gradient_rows(room.scores, room.d, (long)p->line, (long)rows, (long)kv_keys_seen(s, first + 1),
                                (long)s->keys);
     gather(job, room.scores, room.g, p->value_features, first, rows, !is_last, room.dv);

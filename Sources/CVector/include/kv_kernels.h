@@ -4,7 +4,10 @@
 
 #include "kv_types.h"
 
-// c [m, n] = or += a [m, k] b [k, n], in memory that is padded: whole tiles of c are written, m and n rounded up to 16.
+// What causal attention leaves out of a product c = a b: results with j > i + first, or factors a(i, p) with
+// p > i + first or with p + first < i.
+typedef enum { KV_TRIANGLE_NONE, KV_TRIANGLE_RESULT, KV_TRIANGLE_LHS, KV_TRIANGLE_TRANSPOSED } kv_triangle;
+// c [m, n] = or += a [m, k] b [k, n], in padded memory: whole tiles of c are written, m and n rounded up to 16.
 // Element (i, p) of a lies at i * a_row + p * a_column, one of which is 1; element (p, j) of b at p * b_row +
 // j / 16 * b_panel + j % 16.
 typedef struct {
@@ -14,9 +17,7 @@ typedef struct {
   float* c;
   long c_row;
   bool accumulate;
-  // Work that causal attention spares, in tiles: results with j > i + first, which stay as they were; a that is 0 where
-  // p > i + first, or where p + first < i.
-  enum { KV_TRIANGLE_NONE, KV_TRIANGLE_RESULT, KV_TRIANGLE_LHS, KV_TRIANGLE_TRANSPOSED } triangle;
+  kv_triangle triangle;
   long first;
 } kv_product;
 
@@ -60,7 +61,8 @@ typedef struct {
   void (*pool_max_gradient_f32)(const float* top, const float* bottom, const float* g, float* to_top, float* to_bottom,
                                 long n);
 
-  // Attention (attention.inc.h): products, operands to and from padded memory, rows of scores.
+  // Attention (attention.inc.h): products; operands to and from padded memory; rows of scores, `line` apart, of which
+  // row i has min(n + i, most) columns.
   void (*attention_product)(const kv_product* product);
   void (*attention_pack_panels)(const float* x, long stride, long rows, long columns, float* to);
   void (*attention_pack_rows)(const float* x, long stride, long rows, long columns, float factor, float* to);
