@@ -114,7 +114,7 @@ static void score(const attention_job* job, const float* packed, const float* pa
                               .c_row = (long)job->plan.line,
                               .triangle = s->causal ? KV_TRIANGLE_RESULT : KV_TRIANGLE_NONE,
                               .first = (long)first};
-  job->k->attention_product(&product);
+  job->k->product(&product);
 }
 // result = scores (or d) times rows of `width`, one for each key.
 static void weigh(const attention_job* job, const attention_room* room, const float* scores, const float* right,
@@ -133,7 +133,7 @@ static void weigh(const attention_job* job, const attention_room* room, const fl
                               .c_row = (long)width,
                               .triangle = s->causal ? KV_TRIANGLE_LHS : KV_TRIANGLE_NONE,
                               .first = (long)first};
-  job->k->attention_product(&product);
+  job->k->product(&product);
 }
 // sums = or += scores^T (or d^T) times the block's rows of `width`, one for each query.
 static void gather(const attention_job* job, const float* scores, const float* right, int64_t width, int64_t first,
@@ -153,7 +153,7 @@ static void gather(const attention_job* job, const float* scores, const float* r
                               .accumulate = accumulate,
                               .triangle = s->causal ? KV_TRIANGLE_TRANSPOSED : KV_TRIANGLE_NONE,
                               .first = (long)first};
-  job->k->attention_product(&product);
+  job->k->product(&product);
 }
 
 static void forward_task(void* context, long task, int thread) {
@@ -176,7 +176,7 @@ static void forward_task(void* context, long task, int thread) {
   const float* values = (const float*)kv_rows_of_batch(s, job->binding, &s->v, b);
   float* o = (float*)kv_rows_of_batch(s, job->binding, &s->o, b);
   const int64_t seen = kv_keys_seen(s, end);
-  k->attention_pack_panels(keys, (long)s->k.row, (long)seen, (long)s->features, room.keys);
+  k->pack_panels(keys, (long)s->k.row, (long)seen, (long)s->features, room.keys);
   k->attention_pack_rows(values, (long)s->v.row, (long)seen, (long)s->value_features, 1, room.values);
   for (int64_t first = begin; first < end; first += p->block) {
     const int64_t rows = end - first < p->block ? end - first : p->block;
@@ -214,8 +214,8 @@ static void gradient_task(void* context, long b, int thread) {
   const float* g = (const float*)kv_rows_of_batch(s, job->binding, &s->g, b);
   float* dq = (float*)kv_rows_of_batch(s, job->binding, &s->dq, b);
   const long seen = (long)kv_keys_seen(s, s->queries);
-  k->attention_pack_panels(keys, (long)s->k.row, seen, (long)s->features, room.keys);
-  k->attention_pack_panels(values, (long)s->v.row, seen, (long)s->value_features, room.values);
+  k->pack_panels(keys, (long)s->k.row, seen, (long)s->features, room.keys);
+  k->pack_panels(values, (long)s->v.row, seen, (long)s->value_features, room.values);
   k->attention_pack_rows(keys, (long)s->k.row, seen, (long)s->features, (float)s->scale, room.k);
   // From the last block on, since that one sees all keys: it sets the sums over queries and the others add to them.
   for (int64_t block = p->blocks - 1; block >= 0; block--) {

@@ -23,6 +23,8 @@
 //
 #include "pool_rows.inc.h"
 //
+#include "product.inc.h"
+//
 #include "attention.inc.h"
 //
 #include "table.inc.h"

@@ -3,6 +3,7 @@
 #include "kv_kernels.h"
 #include "kv_matmul.h"
 #include "kv_pool.h"
+#include "matmul_packed.h"
 
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
 
@@ -13,7 +14,7 @@ typedef struct {
   int64_t row_tiles, column_tiles;
 } matmul_job;
 
-static int64_t batch_offset(const kv_matmul* s, const kv_matrix* x, int64_t b) {
+int64_t kv_matrix_offset(const kv_matmul* s, const kv_matrix* x, int64_t b) {
   int64_t at = x->offset;
   for (int32_t d = s->batch_rank - 1; d >= 0; d--) {
     at += b % s->batch[d] * x->batch[d];
@@ -85,8 +86,9 @@ static void matmul_task(void* context, long task, int thread) {
   int64_t row = task % tiles / job->column_tiles * s->tile_rows, column = task % job->column_tiles * s->tile_columns;
   int64_t m = s->m - row < s->tile_rows ? s->m - row : s->tile_rows;
   int64_t n = s->n - column < s->tile_columns ? s->n - column : s->tile_columns;
-  const char* lhs = job->binding->bases[s->lhs.slot] + (batch_offset(s, &s->lhs, b) + row * s->lhs.row) * size;
-  const char* rhs = job->binding->bases[s->rhs.slot] + (batch_offset(s, &s->rhs, b) + column * s->rhs.column) * size;
+  const char* lhs = job->binding->bases[s->lhs.slot] + (kv_matrix_offset(s, &s->lhs, b) + row * s->lhs.row) * size;
+  const char* rhs =
+      job->binding->bases[s->rhs.slot] + (kv_matrix_offset(s, &s->rhs, b) + column * s->rhs.column) * size;
   char* whole = job->binding->bases[s->result_slot] + s->result_offset * size;
   int64_t first = (b * s->m + row) * s->n + column;
   multiply(job, lhs, rhs, whole + first * size, m, n);
@@ -100,7 +102,16 @@ static void matmul_task(void* context, long task, int thread) {
   }
 }
 
+int64_t kv_matmul_scratch(const kv_matmul* s) {
+  const int64_t packed = kv_packed_matmul_scratch(s), frame = kv_frame_bytes(&s->epilogue);
+  return packed > frame ? packed : frame;
+}
+
 void kv_run_matmul(const kv_matmul* s, const kv_binding* binding) {
+  if (kv_packs_matmul(s, kv_get_kernels())) {
+    kv_run_packed_matmul(s, binding);
+    return;
+  }
   matmul_job job = {s, binding, kv_get_kernels(), (s->m + s->tile_rows - 1) / s->tile_rows,
                     (s->n + s->tile_columns - 1) / s->tile_columns};
   long tasks = (long)(s->batch_count * job.row_tiles * job.column_tiles);

@@ -72,7 +72,7 @@ final class MatmulRun: CPUStep {
     step.epilogue = finish.expression
     (step.tile_rows, step.tile_columns) = (Int64(tileRows), Int64(tileColumns))
     scratchBytes = copies.map(\.scratchBytes).max() ?? 0
-    scratchBytes = max(scratchBytes, Int(kv_frame_bytes(&step.epilogue)))
+    scratchBytes = max(scratchBytes, Int(kv_matmul_scratch(&step)))
   }
 
   func run(_ binding: UnsafePointer<kv_binding>) throws {

@@ -7,7 +7,8 @@
 // What causal attention leaves out of a product c = a b: results with j > i + first, or factors a(i, p) with
 // p > i + first or with p + first < i.
 typedef enum { KV_TRIANGLE_NONE, KV_TRIANGLE_RESULT, KV_TRIANGLE_LHS, KV_TRIANGLE_TRANSPOSED } kv_triangle;
-// c [m, n] = or += a [m, k] b [k, n], in padded memory: whole tiles of c are written, m and n rounded up to 16.
+// c [m, n] = or += a [m, k] b [k, n]. Whole tiles of c are written: n rounded up to 16, m to 16, or to 8 where
+// has_fast_products.
 // Element (i, p) of a lies at i * a_row + p * a_column, one of which is 1; element (p, j) of b at p * b_row +
 // j / 16 * b_panel + j % 16.
 typedef struct {
@@ -61,10 +62,14 @@ typedef struct {
   void (*pool_max_gradient_f32)(const float* top, const float* bottom, const float* g, float* to_top, float* to_bottom,
                                 long n);
 
-  // Attention (attention.inc.h): products; operands to and from padded memory; rows of scores, `line` apart, of which
-  // row i has min(n + i, most) columns.
-  void (*attention_product)(const kv_product* product);
-  void (*attention_pack_panels)(const float* x, long stride, long rows, long columns, float* to);
+  // Products (product.inc.h), and whether they are as fast as those of a BLAS. Panels: x [rows, columns] as
+  // [rows / 16, columns, 16], zeros past the last row.
+  bool has_fast_products;
+  void (*product)(const kv_product* product);
+  void (*pack_panels)(const float* x, long stride, long rows, long columns, float* to);
+
+  // Attention (attention.inc.h): operands to and from padded memory; rows of scores, `line` apart, of which row i has
+  // min(n + i, most) columns.
   void (*attention_pack_rows)(const float* x, long stride, long rows, long columns, float factor, float* to);
   void (*attention_unpack_rows)(const float* from, long rows, long columns, const float* divisors, float* y,
                                 long stride);

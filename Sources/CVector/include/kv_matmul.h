@@ -32,10 +32,12 @@ typedef struct {
   int64_t result_offset;
   bool has_epilogue;
   kv_expression epilogue;
-  // Tiles of the result that are computed by one call each; they depend on the shape alone.
+  // Tiles of the result that the BLAS computes by one call each; they depend on the shape alone.
   int64_t tile_rows, tile_columns;
 } kv_matmul;
 void kv_run_matmul(const kv_matmul* step, const kv_binding* binding);
+// Bytes of scratch per thread.
+int64_t kv_matmul_scratch(const kv_matmul* step);
 
 typedef enum { KV_CONVOLUTION, KV_INPUT_GRADIENT, KV_FILTER_GRADIENT } kv_convolution_kind;
 typedef struct {
