@@ -44,6 +44,7 @@ extension Planner {
     case .scan(let s): return "scan \(s.outer)x\(s.length)x\(s.inner)"
     case .argsort(let s): return "argsort \(s.rows)x\(s.columns)"
     case .rowwise(let s): return "\(s.kind) \(s.rows)x\(s.columns)"
+    case .attention(let s): return "attention \(text(s.batch)), \(s.queries)x\(s.keys)"
     case .matmul(let s):
       func side(_ operand: Operand) -> String { operand.strides.last == 1 ? "N" : "T" }
       return "matmul \(side(s.lhs))\(side(s.rhs)) [\(text(s.batch))] \(s.m)x\(s.n)x\(s.k)"
