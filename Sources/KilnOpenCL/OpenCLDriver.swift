@@ -107,6 +107,11 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
     for type in program.inputs + program.outputs where !supports(type.dtype) {
       throw DeviceError.unsupportedDType(device: name, dtype: type.dtype, reason: "the device has no cl_khr_fp64")
     }
+    for case .attention in program.steps {
+      throw DeviceError.unavailable(
+        device: name, reason: "the program has an attention step, which OpenCL devices have no kernel for",
+        fix: "build the graph on this device: `dotProductAttention` is then made of products and a softmax")
+    }
     var planner = Planner(
       style: style, computeUnits: hardware.computeUnits, maxGroupSize: hardware.maxGroupSize,
       scalarTypes: program.scalars, tiling: tiling)

@@ -1,3 +1,4 @@
+import KilnDevices
 import Testing
 
 @testable import KilnEngine
@@ -50,6 +51,44 @@ import Testing
     let isCausal = position.expanded(axis: 1) .>= position.expanded(axis: 0)
     let scores = select(isCausal, matmul(q, k.transposed()) * 0.5, -Double.infinity)
     #expect(try kinds([matmul(scores.softmax(), v)]) == ["matmul", "rowwise", "matmul"])
+  }
+
+  @Test func aMaskThatAllHeadsShareIsStored() throws {
+    let (q, k) = (ramp([4, 2, 8, 4]), ramp([4, 2, 8, 4]))
+    let position = Tensor.arange(to: 8, dtype: .int64, on: device)
+    let isSeen = position .<= position.expanded(axis: 1) + 1
+    let scores = select(isSeen, matmul(q, k.transposed()) * 0.5, -Double.infinity)
+    #expect(try kinds([scores.softmax()]) == ["elementwise", "matmul", "rowwise"])
+  }
+
+  @Test func aMeanOfCrossEntropiesNeedsNoVectorOfWeights() throws {
+    let logits = ramp([4, 6]).watched()
+    let loss = crossEntropy(logits: logits, labels: Tensor([0, 1, 2, 3] as [Int], on: device)).mean()
+    // The one elementwise step divides 1 by the count.
+    let all = try kinds([loss, gradient(of: loss, withRespectTo: logits)])
+    #expect(all.sorted() == ["elementwise", "reduce", "rowwise", "rowwise"])
+  }
+
+  @Test func geluIsAnEpilogueAndItsErrorFunctionIsNotStored() throws {
+    let (x, w) = (ramp([8, 6]), ramp([6, 4]).watched())
+    let y = gelu(matmul(x, w) + ramp([4]))
+    #expect(try kinds([y]) == ["matmul"])
+    let g = try gradient(of: y, withRespectTo: w, seed: ramp([8, 4]))
+    let both = try program(for: [y, g])
+    #expect(kinds(both) == ["matmul", "elementwise", "matmul"])
+    // What goes into the activation, and the gradient of that: nothing else is kept.
+    #expect(both.arenaBytes == 512)
+  }
+
+  @Test func gradientsOfAPackedProjectionLieSideBySide() throws {
+    let w = Tensor((0..<192).map { Float($0 % 7) * 0.1 }, shape: [24, 8], on: .cpu).watched()
+    let x = Tensor.ones([2, 5, 8], on: .cpu)
+    let seed = Tensor((0..<80).map { Float($0 % 5) }, shape: [2, 2, 5, 4], on: .cpu)
+    try evaluate(x, w)
+    let parts = matmul(x, w.transposed()).reshaped(to: [2, 5, 3, 2, 4]).permuted([2, 0, 3, 1, 4])
+    let y = dotProductAttention(query: parts[0], key: parts[1], value: parts[2], isCausal: true, scale: 0.5)
+    #expect(try kinds([y.permuted([0, 2, 1, 3]).reshaped(to: [10, 8])]) == ["matmul", "attention"])
+    #expect(try kinds([gradient(of: y, withRespectTo: w, seed: seed)]) == ["matmul", "attention", "matmul"])
   }
 
   @Test func dropoutOfSoftmaxIsItsEpilogue() throws {

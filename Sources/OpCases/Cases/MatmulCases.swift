@@ -42,6 +42,8 @@ enum MatmulCases {
         .refusing("a scalar") { matmul(zeros([], .float32, $0), zeros([4, 5], .float32, $0)) }
         .refusing("bool") { matmul(zeros([2, 3], .bool, $0), zeros([3, 2], .bool, $0)) },
       product("batches", batches), product("vectors", vectors),
+      // Sizes in whole tiles, which the CPU device multiplies itself, with and without a second block of k.
+      product("whole tiles", [[[8, 16], [16, 32]], [[72, 300], [300, 48]], [[3, 16, 40], [3, 40, 16]]]),
       OpCase(
         "matmul", "integers", on: [.whole(-9...9), .whole(-9...9)],
         shapes: [[[3, 4], [4, 5]], [[33, 18], [18, 20]]],
