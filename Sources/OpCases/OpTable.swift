@@ -9,8 +9,8 @@ public enum OpTable {
 
   private static var families: [OpCase] {
     UnaryCases.all + BinaryCases.all + SelectCastCases.all + CompositeCases.all + ViewCases.all + AssemblyCases.all
-      + ReductionCases.all + ScanSortCases.all + RowwiseCases.all + AttentionCases.all + MatmulCases.all + ConvolutionCases.all
-      + PoolCases.all + GatherCases.all + CreationCases.all + RandomCases.all
+      + ReductionCases.all + ScanSortCases.all + RowwiseCases.all + AttentionCases.all + MatmulCases.all
+      + ConvolutionCases.all + PoolCases.all + GatherCases.all + CreationCases.all + RandomCases.all
   }
 
   /// The names that have at least one case.

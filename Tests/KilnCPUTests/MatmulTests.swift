@@ -8,7 +8,7 @@ import Testing
     (1, 1, 1), (3, 5, 7), (1, 70, 33), (70, 1, 33), (9, 128, 784), (128, 78, 32), (20, 130, 57), (4, 6, 0),
     (5, 600, 20), (10, 128, 32),
     // What the CPU device's own products take: several blocks of k and of columns, and lines that lie 4 KiB apart.
-    (8, 16, 8), (72, 560, 300), (40, 48, 520), (16, 128, 1024), (1024, 128, 40),
+    (8, 16, 8), (8, 528, 272), (40, 48, 520), (8, 128, 1024), (1024, 128, 8),
   ]
 
   /// Strides of a [rows, columns] matrix after `lead` batch strides.

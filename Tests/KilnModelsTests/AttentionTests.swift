@@ -157,7 +157,7 @@ struct AttentionTests {
     #expect(ProgramCache.shared.compilations == before)
   }
 
-  @Test("attention with a mask is two products and a softmax; without, one step that reads and writes heads where they lie")
+  @Test("attention with a mask is two products and a softmax; without, one step without copies")
   func kernels() throws {
     let x = Tensor.randomNormal([2, 3, 5, 8], on: .cpu)
     let bias = Tensor.randomNormal([5, 5], on: .cpu)
