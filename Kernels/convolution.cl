@@ -3,7 +3,8 @@
 //
 //   forward          rows: filters     columns: output pixels   p: (channel, ky, kx)     image: x
 //   input gradient   rows: channels    columns: input pixels    p: (filter, ky, kx)      image: g, NEGATED_TAPS,
-//   DIVIDED filter gradient  rows: filters     columns: (channel, ky, kx)  p: (batch, oy, ox)    image: x
+//                    DIVIDED
+//   filter gradient  rows: filters     columns: (channel, ky, kx)  p: (batch, oy, ox)    image: x
 //
 // Element (p, j) lies in plane P(p) + P(j) at row Y(p) + Y(j), column X(p) + X(j); it is 0 outside the image. With
 // DIVIDED row and column are counted in steps of 1 / stride, and only whole ones exist; with NEGATED_TAPS those of taps

@@ -4,8 +4,8 @@
 // Macros: those of product.cl, which is pasted before; the sizes just named, of which a work-item's are multiples of 4;
 // VECTOR4, the vector of four T.
 //   LHS_VECTOR, RHS_VECTOR  the stride is 1 along p (with *_K_FAST) or along the rows (columns), and four neighbours
-//   never
-//               lie in two blocks: they are read as one vector, at once where address and strides are multiples of four
+//               never lie in two blocks: they are read as one vector, at once where address and strides are multiples
+//               of four
 
 #if !defined(NAME) || !defined(T) || !defined(TILE_ROWS) || !defined(TILE_COLUMNS) || !defined(TILE_DEPTH) ||          \
     !defined(ITEM_ROWS) || !defined(ITEM_COLUMNS) || !defined(VECTOR4)

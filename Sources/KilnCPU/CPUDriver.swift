@@ -45,8 +45,8 @@ public final class CPUDriver: DeviceDriver {
     return compiled
   }
 
-  /// Everything has been done by the time a call returns.
   public var fusesAttention: Bool { true }
+  /// Everything has been done by the time a call returns.
   public func synchronize() throws {}
 
   public func memoryUse() -> MemoryUse { memory.use }

@@ -7,6 +7,8 @@ public struct ArrayDataset: Sendable {
   public let labels: Tensor
   /// float32.
   public let weights: Tensor?
+  /// What the features are made of where they stay bytes in memory: a batch turns its own rows into numbers.
+  package let pixels: Pixels?
   public var count: Int { features.shape[0] }
   public var device: Device { features.device }
 
@@ -27,27 +29,47 @@ public struct ArrayDataset: Sendable {
     self.features = features
     self.labels = labels
     self.weights = weights?.cast(to: .float32)
+    pixels = nil
+  }
+
+  /// Samples whose features are `pixels` as float32 times their scale, each time they are read.
+  init(_ pixels: Pixels, labels: Tensor, weights: Tensor? = nil) throws {
+    let checked = try ArrayDataset(features: pixels.scaled(pixels.values), labels: labels, weights: weights)
+    (features, self.labels, self.weights) = (checked.features, checked.labels, checked.weights)
+    self.pixels = pixels
+  }
+
+  /// Bytes, and the factor that makes features of them.
+  package struct Pixels: Sendable {
+    package let values: Tensor
+    package let scale: Double
+    package func scaled(_ rows: Tensor) -> Tensor { rows.cast(to: .float32) * scale }
   }
 
   /// The samples at these positions, in this order. A position outside 0..<count is an error of the tensors.
   public func batch(_ positions: some Collection<Int>) -> (features: Tensor, labels: Tensor) {
     let indices = Tensor(Array(positions), on: device)
-    return (features.gathered(indices), labels.gathered(indices))
+    let rows = pixels.map { $0.scaled($0.values.gathered(indices)) } ?? features.gathered(indices)
+    return (rows, labels.gathered(indices))
   }
 
   /// A data set of these samples alone.
   public func subset(_ positions: some Collection<Int>) throws -> ArrayDataset {
-    let part = batch(positions)
-    let weights = weights?.gathered(Tensor(Array(positions), on: device))
-    try evaluate([part.features, part.labels] + (weights.map { [$0] } ?? []))
-    return try ArrayDataset(features: part.features, labels: part.labels, weights: weights)
+    let indices = Tensor(Array(positions), on: device)
+    return try mapped { $0.gathered(indices) }
   }
 
   /// The same on a device, evaluated there. Throws what the devices report.
   public func to(_ device: Device) throws -> ArrayDataset {
     guard device != self.device else { return self }
-    let moved = [features, labels].map { $0.to(device) } + (weights.map { [$0.to(device)] } ?? [])
-    try evaluate(moved)
-    return try ArrayDataset(features: moved[0], labels: moved[1], weights: moved.count > 2 ? moved[2] : nil)
+    return try mapped { $0.to(device) }
+  }
+
+  private func mapped(_ change: (Tensor) -> Tensor) throws -> ArrayDataset {
+    let parts = ([pixels?.values ?? features, labels] + (weights.map { [$0] } ?? [])).map(change)
+    try evaluate(parts)
+    let weights = parts.count > 2 ? parts[2] : nil
+    guard let pixels else { return try ArrayDataset(features: parts[0], labels: parts[1], weights: weights) }
+    return try ArrayDataset(Pixels(values: parts[0], scale: pixels.scale), labels: parts[1], weights: weights)
   }
 }

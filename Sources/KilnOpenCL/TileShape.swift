@@ -175,6 +175,7 @@ enum TileVendor: String, Sendable {
 public struct ProductShape: Hashable, Sendable {
   /// Which side is read along p ("N" and "T" as in BLAS), or a convolution's kind.
   public enum Kind: String, Sendable, CaseIterable {
+    // Of a convolution the case says what p counts, the text in a table what the columns are.
     case nn = "NN", nt = "NT", tn = "TN", tt = "TT"
     case taps = "conv-pixels", pixels = "conv-taps"
   }

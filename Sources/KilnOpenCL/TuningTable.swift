@@ -85,7 +85,7 @@ struct Tiling: Sendable {
       let ratios = zip(
         [entry.batches, entry.m, entry.n, entry.k], [product.batches, product.m, product.n, product.k]
       ).map { abs(Foundation.log2(Double($0) / Double($1))) }
-      guard ratios.allSatisfy({ $0 <= 1 }), let shape = TileShape(entry.tile) else { continue }
+      guard ratios.allSatisfy({ $0 <= 1 }), let shape = TileShape(entry.tile), shape.fits(product) else { continue }
       let distance = ratios.reduce(0, +)
       if distance < best?.distance ?? .infinity {
         best = (distance, TileChoice(shape: shape, segments: max(1, min(entry.segments, product.k / 64))))

@@ -141,8 +141,8 @@ public final class Trainer: Sendable {
   /// A batch in `fit`: loss and metric outputs, and whether the weights were updated.
   func step(_ batch: TrainingBatch, isLast: Bool, measures: Bool) throws -> (outputs: [Tensor], isUpdate: Bool) {
     let form = StepForm(
-      isGathered: batch.isGathered, isWeighted: batch.isWeighted, hasClassWeights: classWeights != nil,
-      measures: measures)
+      isGathered: batch.isGathered, scale: batch.scale, isWeighted: batch.isWeighted,
+      hasClassWeights: classWeights != nil, measures: measures)
     // All that a step reads beside the model is an input of its program.
     let inputs = batch.inputs + (classWeights.map { [$0] } ?? [])
     let (start, programs) = (ContinuousClock.now, ProgramCache.shared.compilations)
@@ -157,10 +157,7 @@ public final class Trainer: Sendable {
   private func outputs(of inputs: [Tensor], _ form: StepForm) -> [Tensor] {
     var inputs = inputs
     let classWeights = form.hasClassWeights ? inputs.removeLast() : nil
-    if form.isGathered {
-      let indices = inputs.removeLast()
-      inputs = inputs.map { $0.gathered(indices) }
-    }
+    if form.isGathered { inputs = TrainingBatch.chosen(inputs, scale: form.scale) }
     let (predictions, labels) = (model(inputs[0]), inputs[1])
     let weights = Self.weights(of: labels, samples: form.isWeighted ? inputs[2] : nil, classes: classWeights)
     return [loss(predictions, labels, weights: weights)] + (form.measures ? measured(predictions, labels) : [])
@@ -269,5 +266,7 @@ public final class Trainer: Sendable {
 
 /// Which program a step is: batches of one form and shape share it.
 struct StepForm: Hashable {
-  var isGathered, isWeighted, hasClassWeights, measures: Bool
+  var isGathered: Bool
+  var scale: Double?
+  var isWeighted, hasClassWeights, measures: Bool
 }

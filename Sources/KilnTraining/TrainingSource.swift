@@ -10,11 +10,20 @@ struct TrainingBatch {
   var isWeighted: Bool
   /// Whether the inputs' rows are still to be chosen, inside the step's program.
   var isGathered = false
+  /// Where features are still bytes: what makes numbers of the chosen rows.
+  var scale: Double?
 
   /// Features, labels and weights of the batch alone.
   var chosen: [Tensor] {
-    guard isGathered, let indices = inputs.last else { return inputs }
-    return inputs.dropLast().map { $0.gathered(indices) }
+    isGathered ? Self.chosen(inputs, scale: scale) : inputs
+  }
+
+  /// Rows of whole arrays, by the indices behind them.
+  static func chosen(_ inputs: [Tensor], scale: Double?) -> [Tensor] {
+    guard let indices = inputs.last else { return inputs }
+    var rows = inputs.dropLast().map { $0.gathered(indices) }
+    if let scale { rows[0] = rows[0].cast(to: .float32) * scale }
+    return rows
   }
 }
 
@@ -34,12 +43,12 @@ extension TrainingSource {
     _ dataset: ArrayDataset, batchSize: Int, seed: UInt64, lastBatch: LastBatch, augmentation: Augmentation?
   ) {
     (sampleCount, self.batchSize, self.seed) = (dataset.count, batchSize, seed)
-    let arrays = [dataset.features, dataset.labels] + (dataset.weights.map { [$0] } ?? [])
+    let arrays = [dataset.pixels?.values ?? dataset.features, dataset.labels] + (dataset.weights.map { [$0] } ?? [])
     batches = { epoch, first in
       // Or every batch would compute the whole again.
       try KilnEngine.evaluate(arrays)
       let gathering = try Gathering(
-        arrays, dataset.device, epoch: epoch, augmentation: augmentation,
+        arrays, dataset.pixels?.scale, dataset.device, epoch: epoch, augmentation: augmentation,
         batches: BatchIterator(
           count: dataset.count, batchSize: batchSize, seed: seed, epoch: epoch, lastBatch: lastBatch))
       gathering.skip(first)
@@ -78,13 +87,18 @@ extension TrainingSource {
 /// One epoch of samples on a device.
 private final class Gathering {
   private let arrays: [Tensor]
+  private let scale: Double?
   private let epoch: Int
   private let augmentation: Augmentation?
   private let order: Tensor
   private var batches: BatchIterator
   private var position = 0
 
-  init(_ arrays: [Tensor], _ device: Device, epoch: Int, augmentation: Augmentation?, batches: BatchIterator) {
+  init(
+    _ arrays: [Tensor], _ scale: Double?, _ device: Device, epoch: Int, augmentation: Augmentation?,
+    batches: BatchIterator
+  ) {
+    self.scale = scale
     (self.arrays, self.epoch, self.augmentation, self.batches) = (arrays, epoch, augmentation, batches)
     order = Tensor(batches.order, on: device)
   }
@@ -101,9 +115,10 @@ private final class Gathering {
     try KilnEngine.evaluate(indices)
     let isWeighted = arrays.count > 2
     guard let augmentation else {
-      return TrainingBatch(inputs: arrays + [indices], count: batch.count, isWeighted: isWeighted, isGathered: true)
+      return TrainingBatch(
+        inputs: arrays + [indices], count: batch.count, isWeighted: isWeighted, isGathered: true, scale: scale)
     }
-    var inputs = arrays.map { $0.gathered(indices) }
+    var inputs = TrainingBatch.chosen(arrays + [indices], scale: scale)
     inputs[0] = augmentation(inputs[0], samples: Array(batch), epoch: epoch)
     return TrainingBatch(inputs: inputs, count: batch.count, isWeighted: isWeighted)
   }

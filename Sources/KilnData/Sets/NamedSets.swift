@@ -13,10 +13,10 @@ public struct ImageSet: Sendable, Hashable {
 
   /// On a device, with the pixels as float32 times `scale`.
   public func dataset(scale: Double, on device: Device = .default) throws -> ArrayDataset {
-    let features = Tensor(images, on: device).cast(to: .float32) * scale
+    let pixels = ArrayDataset.Pixels(values: Tensor(images, on: device), scale: scale)
     let labels = Tensor(self.labels, on: device)
-    try evaluate(features, labels)
-    return try ArrayDataset(features: features, labels: labels)
+    try evaluate(pixels.values, labels)
+    return try ArrayDataset(pixels, labels: labels)
   }
 
   /// The samples at these positions, which must exist.

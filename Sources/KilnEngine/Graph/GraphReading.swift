@@ -20,7 +20,8 @@ extension Tensor {
   }
 
   /// The value of `body` with its graph as it was built: what reads a value meanwhile gets an error, as while a
-  /// `CompiledFunction` traces, and no node is evaluated. Operations that some devices fuse are their compositions. Random generators are set back to where they were.
+  /// `CompiledFunction` traces, and no node is evaluated. Operations that some devices fuse are their compositions. Random
+  /// generators are set back to where they were.
   package static func unevaluated<Result>(_ body: () throws -> Result) rethrows -> Result {
     let recorder = Recorder()
     defer { recorder.undoDraws() }

@@ -2,7 +2,7 @@
 ///
 /// query [batch..., queries, features], key [batch..., keys, features] and value [batch..., keys, valueFeatures] to
 /// [batch..., queries, valueFeatures], of one dtype, float32 or float64; the batch axes are equal. With `isCausal` query i
-/// sees the keys 0...i. Weights are those of `softmax`: shifted by the largest product, so that they never overflow. No keys
+/// sees the keys 0...i; the scale is part of the program, not a number that may change from step to step. Weights are those of `softmax`: shifted by the largest product, so that they never overflow. No keys
 /// give 0.
 ///
 /// Devices with a kernel of their own hold no [queries, keys] matrix in memory, compute it a second time for the gradient,
