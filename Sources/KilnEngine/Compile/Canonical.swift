@@ -131,8 +131,8 @@ struct CanonicalGraph {
       dtype: whole.dtype)
   }
 
-  /// The value that an assembly only puts together again: every piece lies in it where it belongs in the whole. Such are
-  /// the gradients of query, key and value where one kernel makes the three side by side.
+  /// The value that an assembly only puts together again: every piece lies in it where it belongs in the whole. Such
+  /// are the gradients of query, key and value where one kernel makes the three side by side.
   private static func disassembled(_ value: Value, in values: [Value]) -> Reference? {
     guard case .op(.assemble(let assembly)) = value.kind, value.inputs.count > 1 else { return nil }
     let source = value.inputs[1].value

@@ -32,8 +32,8 @@ struct Fusion {
   static let cheap = 2
   /// The dearest value without operands in memory (a dropout mask) that every kernel computes for itself.
   static let cheapMask = 60
-  /// The dearest operation that kernels repeat which read its operand anyway: storing it for the second costs a write and a
-  /// read, some tens of operations.
+  /// The dearest operation that kernels repeat which read its operand anyway: storing it for the second costs a write
+  /// and a read, some tens of operations.
   static let cheapOnShared = 24
   /// How often a mask of positions is seen at least (a causal one by every head of every sample) to be stored.
   static let repeatsOfStoredMask = 8
@@ -223,8 +223,8 @@ struct Fusion {
     kernels[v] = Set(edges[v].flatMap { targets(of: $0, from: v)?.kernels ?? [] })
   }
 
-  /// The kernels in which the consumer at the end of `edge` would compute `v`, and those of them whose points are `v`'s own;
-  /// `nil` if it reads memory.
+  /// The kernels in which the consumer at the end of `edge` would compute `v`, and those of them whose points are `v`'s
+  /// own; `nil` if it reads memory.
   private func targets(of edge: Edge, from v: Int) -> (kernels: Set<Kernel>, aligned: Set<Kernel>, repeated: Bool)? {
     let value = graph.values[v]
     let consumer = graph.values[edge.consumer]
@@ -245,8 +245,8 @@ struct Fusion {
       if endsProducer(v) { return nil }
       return ([Kernel(root: edge.consumer)], [], repeats)
     case .op(.assemble) where edges[v].count == 1 || edge.input == 0:
-      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it. What a product finishes in
-      // its own kernel is better stored by that, in place as well.
+      // Input 0 is the constant fill; a piece is computed in place when nothing else uses it. What a product finishes
+      // in its own kernel is better stored by that, in place as well.
       if edge.input > 0, keepsOrder(edge.views), endsProducer(v) { return nil }
       let group = pieceGroups[edge.consumer]?[edge.input] ?? edge.input
       let kernel = Kernel(root: edge.consumer, piece: group)
@@ -306,8 +306,8 @@ struct Fusion {
     return edges[v].reduce(into: []) { $0.formUnion(reach($1.consumer, before: limit, depth: depth - 1)) }
   }
 
-  /// Whether the chain of elementwise values that ends at `v` begins at a matmul, convolution or reduction that `v` as a
-  /// kernel of its own would finish.
+  /// Whether the chain of elementwise values that ends at `v` begins at a matmul, convolution or reduction that `v` as
+  /// a kernel of its own would finish.
   private func endsProducer(_ v: Int) -> Bool {
     let shape = graph.values[v].shape
     var pending = [v]

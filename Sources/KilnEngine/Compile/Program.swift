@@ -124,7 +124,8 @@ public struct ArgsortStep: Hashable, Sendable {
 /// work on them, and for each of its results the epilogue.
 ///
 /// `outer` are the dims of the rows (minimal; may be empty). Operands and outputs have strides over outer + [columns];
-/// where the kind's result is one element a row, the epilogue is the identity and the output has stride 0 along columns.
+/// where the kind's result is one element a row, the epilogue is the identity and the output has stride 0 along
+/// columns.
 public struct RowwiseStep: Hashable, Sendable {
   public var kind: Rowwise
   public var outer: [Int]
@@ -186,8 +187,9 @@ public struct RowwiseStep: Hashable, Sendable {
   }
 }
 
-/// `Attention` for each index of `batch`: query [queries, features], key [keys, features] and value [keys, valueFeatures] to
-/// [queries, valueFeatures], or with g, of that shape, to the gradients of the three. dtype: float32 or float64; no size is 0.
+/// `Attention` for each index of `batch`: query [queries, features], key [keys, features] and value [keys,
+/// valueFeatures] to [queries, valueFeatures], or with g, of that shape, to the gradients of the three. dtype: float32
+/// or float64; no size is 0.
 ///
 /// Operands have strides over batch + [rows] and stride 1 along their features; batch strides of inputs may be 0.
 public struct AttentionStep: Hashable, Sendable {
@@ -204,9 +206,9 @@ public struct AttentionStep: Hashable, Sendable {
 /// result[b, i, j] = sum over p of lhs[b, i, p] * rhs[b, p, j]; then the epilogue, then the stores.
 ///
 /// `batch` are the batch dims (minimal; may be empty). lhs strides are over batch + [m, k], rhs over batch + [k, n];
-/// each has stride 1 along one of its last two axes (or that axis has size 1), and batch strides may be 0.
-/// `operands` (epilogue only) and `outputs` have strides over batch + [m, n]; an output may be a piece of a larger value.
-/// k may be 0 (result 0). dtype: any but bool; integers wrap.
+/// each has stride 1 along one of its last two axes (or that axis has size 1), and batch strides may be 0. `operands`
+/// (epilogue only) and `outputs` have strides over batch + [m, n]; an output may be a piece of a larger value. k may be
+/// 0 (result 0). dtype: any but bool; integers wrap.
 public struct MatmulStep: Hashable, Sendable {
   public var batch: [Int]
   public var m, n, k: Int

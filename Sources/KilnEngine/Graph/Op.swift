@@ -122,8 +122,8 @@ public enum Rowwise: Hashable, Sendable {
 
 /// Scaled dot-product attention over [batch..., heads, rows, features], rank at least 3; softmax(q k^T * scale) v, with
 /// `isCausal` over the keys 0...i of query i. The result has its heads behind the rows: [batch..., queries, heads,
-/// valueFeatures]. The gradient takes that result's cotangent as its fourth input and gives the gradients of query, key and
-/// value in one value; see `Attention.gradientLayouts`.
+/// valueFeatures]. The gradient takes that result's cotangent as its fourth input and gives the gradients of query, key
+/// and value in one value; see `Attention.gradientLayouts`.
 public struct Attention: Hashable, Sendable {
   public var isGradient: Bool
   public var isCausal: Bool

@@ -1,13 +1,13 @@
 /// Scaled dot-product attention (Vaswani et al., 2017): softmax(query key^T * scale) value over the keys.
 ///
 /// query [batch..., queries, features], key [batch..., keys, features] and value [batch..., keys, valueFeatures] to
-/// [batch..., queries, valueFeatures], of one dtype, float32 or float64; the batch axes are equal. With `isCausal` query i
-/// sees the keys 0...i; the scale is part of the program, not a number that may change from step to step. Weights are those of `softmax`: shifted by the largest product, so that they never overflow. No keys
-/// give 0.
+/// [batch..., queries, valueFeatures], of one dtype, float32 or float64; the batch axes are equal. With `isCausal`
+/// query i sees the keys 0...i; the scale is part of the program, not a number that may change from step to step.
+/// Weights are those of `softmax`: shifted by the largest product, so that they never overflow. No keys give 0.
 ///
-/// Devices with a kernel of their own hold no [queries, keys] matrix in memory, compute it a second time for the gradient,
-/// and do not look at keys that a query does not see: what those hold, NaN as well, changes nothing. Elsewhere, and with
-/// `EngineOptions.fusion` off, it is the composition of products and a softmax.
+/// Devices with a kernel of their own hold no [queries, keys] matrix in memory, compute it a second time for the
+/// gradient, and do not look at keys that a query does not see: what those hold, NaN as well, changes nothing.
+/// Elsewhere, and with `EngineOptions.fusion` off, it is the composition of products and a softmax.
 ///
 /// Errors: integers, ranks below 2, shapes that do not fit, dtypes that differ.
 public func dotProductAttention(
@@ -56,8 +56,8 @@ extension Attention {
   /// [batch..., rows, heads, features] as [batch..., heads, rows, features], and back.
   static func swapped(_ x: Tensor) -> Tensor { x.transposed(-3, -2) }
 
-  /// Shape of the result: of the gradient, where query, key and value are of one shape, the three side by side as a packed
-  /// projection has them, [batch..., time, 3, heads, features]; else one after another in a vector.
+  /// Shape of the result: of the gradient, where query, key and value are of one shape, the three side by side as a
+  /// packed projection has them, [batch..., time, 3, heads, features]; else one after another in a vector.
   func resultShape(_ q: Shape, _ k: Shape, _ v: Shape) -> Shape {
     let batch = Array(q.dimensions.dropLast(3))
     let (heads, queries) = (q[q.rank - 3], q[q.rank - 2])

@@ -16,8 +16,9 @@ import KilnEngine
 ///   - keyHeads may be fewer, if they divide the heads: neighbours share a key head (grouped-query attention, Ainslie
 ///     et al., 2023).
 ///
-/// Without mask and dropout, and with as many key heads as heads, it is `dotProductAttention`, one operation where the device
-/// has a kernel for it. Else the products' kernel scales and masks, and a softmax follows. Errors: shapes that do not fit, a mask of integers.
+/// Without mask and dropout, and with as many key heads as heads, it is `dotProductAttention`, one operation where the
+/// device has a kernel for it. Else the products' kernel scales and masks, and a softmax follows. Errors: shapes that
+/// do not fit, a mask of integers.
 public func scaledDotProductAttention(
   query: Tensor, key: Tensor, value: Tensor, mask: Tensor? = nil, isCausal: Bool = false, scale: Double? = nil,
   dropout: Double = 0, generator: RandomGenerator = .default
@@ -36,8 +37,9 @@ func positionMask(queries: Int, keys: Int, from start: Int, on device: Device) -
   return column .<= (row + Double(start))
 }
 
-/// The result and the weights [batch..., heads, queries, keys]. `bias` is added to the scaled products; keys that are not
-/// `allowed`, or that come after the query if `isCausal`, have no weight. `mayBeBlind`: a query may have no key at all.
+/// The result and the weights [batch..., heads, queries, keys]. `bias` is added to the scaled products; keys that are
+/// not `allowed`, or that come after the query if `isCausal`, have no weight. `mayBeBlind`: a query may have no key at
+/// all.
 func attention(
   query: Tensor, key: Tensor, value: Tensor, bias: Tensor?, allowed: Tensor?, isCausal: Bool, mayBeBlind: Bool,
   scale: Double?, dropout: Double, generator: RandomGenerator
