@@ -5,6 +5,8 @@
 //
 #include "vector_math.inc.h"
 //
+#include "vector_double.inc.h"
+//
 #include "denormals.inc.h"
 //
 #include "loops_float.inc.h"
@@ -18,6 +20,8 @@
 #include "rowwise.inc.h"
 //
 #include "axpy.inc.h"
+//
+#include "adam.inc.h"
 //
 #include "direct.inc.h"
 //

@@ -1,6 +1,6 @@
 // Block loops that the compiler vectorises by itself: integers, comparisons, casts, selects, fills, random numbers.
 
-// (pow goes through libm and stays a plain loop.)
+// (What goes through libm stays a plain loop.)
 #pragma clang diagnostic ignored "-Wpass-failed"
 // A destination is apart from an operand or exactly it, so that no iteration reads what an earlier one wrote.
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
@@ -72,8 +72,9 @@ COMPARISONS(int64_t, _i64)
 COMPARISONS(uint8_t, _u8)
 COMPARISONS(uint8_t, _bool)
 
-PLAIN_BINARY(power, float, float, _f32, powf(x, y))
 PLAIN_BINARY(power, double, double, _f64, pow(x, y))
+PLAIN_BINARY(remainder, double, double, _f64, remainder_1_d(x, y))
+PLAIN_BINARY(arctangent2, double, double, _f64, atan2(x, y))
 PLAIN_UNARY(logicalNot, uint8_t, uint8_t, _bool, x == 0)
 PLAIN_BINARY(and, uint8_t, uint8_t, _bool, x& y)
 PLAIN_BINARY(or, uint8_t, uint8_t, _bool, x | y)

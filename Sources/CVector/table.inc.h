@@ -34,7 +34,8 @@ const kv_entry KV(entries)[] = {
                 ROW_FLOATS(tanh) ROW_FLOATS(sigmoid) ROW_FLOATS(erf) ROW_FLOATS(softplus) ROW_FLOATS(isNaN)
                     ROW_FLOATS(isFinite) ROW_BINARY_FLOATS(add) ROW_BINARY_FLOATS(subtract) ROW_BINARY_FLOATS(multiply)
                         ROW_BINARY_FLOATS(divide) ROW_BINARY_FLOATS(maximum) ROW_BINARY_FLOATS(minimum)
-                            ROW_BINARY_FLOATS(power) ROW_INTEGERS(KV_I32, _i32) ROW_INTEGERS(KV_I64, _i64)
+                            ROW_BINARY_FLOATS(power) ROW_BINARY_FLOATS(remainder) ROW_BINARY_FLOATS(arctangent2)
+                            ROW_U(erfInverse, KV_F32, _f32) ROW_U(logSigmoid, KV_F32, _f32) ROW_INTEGERS(KV_I32, _i32) ROW_INTEGERS(KV_I64, _i64)
                                 ROW_INTEGERS(KV_U8, _u8) ROW_COMPARISONS(KV_F32, _f32) ROW_COMPARISONS(KV_F64, _f64)
                                     ROW_COMPARISONS(KV_I32, _i32) ROW_COMPARISONS(KV_I64, _i64)
                                         ROW_COMPARISONS(KV_U8, _u8) ROW_COMPARISONS(KV_BOOL, _bool)
@@ -85,6 +86,7 @@ const kv_kernels KV(kernels) = {
     .norm_gradient_f32 = KV(norm_gradient_f32),
     .axpy_f32 = KV(axpy_f32),
     .axpy_f64 = KV(axpy_f64),
+    .adam_f32 = KV(adam_f32),
     .direct_filters = DIRECT_FILTERS,
     .direct_taps = DIRECT_VECTORS,
     .direct_rows = KV(direct_rows),

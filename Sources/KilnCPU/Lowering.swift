@@ -7,7 +7,7 @@ struct Lowering {
 
   func lower(_ step: Step) throws -> any CPUStep {
     switch step {
-    case .elementwise(let step): ElementwiseRun(step, slots)
+    case .elementwise(let step): elementwise(step)
     case .reduce(let step): try ReduceRun(step, slots)
     case .scan(let step): ScanRun(step, slots)
     case .argsort(let step): ArgsortRun(step, slots)
@@ -18,6 +18,11 @@ struct Lowering {
     case .pool(let step): PoolRun(step, slots)
     case .gather(let step): GatherRun(step, slots)
     }
+  }
+
+  private func elementwise(_ step: ElementwiseStep) -> any CPUStep {
+    if let update = AdamRun(step, slots) { return update }
+    return ElementwiseRun(step, slots)
   }
 }
 

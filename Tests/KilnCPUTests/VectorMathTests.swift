@@ -2,6 +2,8 @@ import CVector
 import Foundation
 import Testing
 
+@testable import KilnEngine
+
 /// The vector functions against libm in double, over a dense sample of all float32 values, on every ISA this CPU has.
 @Suite(.serialized) struct VectorMathTests {
   struct Function: Sendable, CustomTestStringConvertible {
@@ -25,6 +27,8 @@ import Testing
     Function(name: "erf", bound: 1.4) { erf($0) },
     Function(name: "softplus", bound: 1.8) { max($0, 0) + log1p(exp(-abs($0))) + ($0.isNaN ? $0 : 0) },
     Function(name: "sqrt", bound: 0.5) { $0.squareRoot() },
+    Function(name: "logSigmoid", bound: 1.8) { $0.isNaN ? $0 : min($0, 0) - log1p(exp(-abs($0))) },
+    Function(name: "erfInverse", bound: 0.6) { inverseErrorFunction($0) },
   ]
 
   /// The distance in units of the last place of the exact result's float32 neighbourhood.
@@ -51,6 +55,11 @@ import Testing
       .leastNormalMagnitude, .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 88.7, 88.8, -87.4, -103.9, -104.1,
     ]
     xs += (0..<20_000).map { Float($0) * 0.001 - 10 }
+    // Towards 1, where the inverse of erf is steep.
+    for i in 1...200 {
+      let distance = Float(i) * 0x1p-24
+      xs += [1 - distance, distance - 1]
+    }
     for isa in Self.isas {
       _ = kv_set_isa(isa)
       let loop = try #require(kv_find_loop(function.name, KV_F32, KV_VV))
@@ -66,12 +75,71 @@ import Testing
   }
 
   @Test func signOfZeroIsKept() throws {
-    for name in ["expm1", "log1p", "sin", "tanh", "erf", "sqrt"] {
+    for name in ["expm1", "log1p", "sin", "tan", "tanh", "erf", "erfInverse", "sqrt"] {
       let loop = try #require(kv_find_loop(name, KV_F32, KV_VV))
       var y: [Float] = [1, 1]
       loop(&y, [Float(-0.0), 0], nil, nil, 2, nil)
       #expect(y[0] == 0 && y[0].sign == .minus, "\(name)")
       #expect(y[1] == 0 && y[1].sign == .plus, "\(name)")
+    }
+  }
+
+  /// A function of two operands; the reference may round to float32 itself.
+  struct BinaryFunction: Sendable, CustomTestStringConvertible {
+    let name: String
+    let bound: Double
+    let reference: @Sendable (Float, Float) -> Double
+    var testDescription: String { name }
+  }
+  static let binaryFunctions: [BinaryFunction] = [
+    BinaryFunction(name: "remainder", bound: 0) { Double(floorRemainder($0, $1)) },
+    BinaryFunction(name: "arctangent2", bound: 0.6) { atan2(Double($0), Double($1)) },
+    BinaryFunction(name: "power", bound: 0.6) { pow(Double($0), Double($1)) },
+  ]
+
+  @Test(arguments: binaryFunctions) func ofTwoStaysWithinItsBound(function: BinaryFunction) throws {
+    let before = kv_current_isa()
+    defer { _ = kv_set_isa(before) }
+    var dice = Dice(11)
+    let special: [Float] = [
+      0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, .infinity, -.infinity, .nan, .leastNonzeroMagnitude,
+      -.leastNonzeroMagnitude, .leastNormalMagnitude, .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 0x1p24,
+      0x1.000002p24, 1e9, 0.99999994,
+    ]
+    var a: [Float] = []
+    var b: [Float] = []
+    func add(_ x: Float, _ y: Float) {
+      a.append(x)
+      b.append(y)
+    }
+    for x in special { for y in special { add(x, y) } }
+    for i in 0..<60_000 {
+      let (x, y) = (Float(bitPattern: UInt32(dice.int(0...0xffff_ffff))), Float.random(in: -20...20, using: &dice))
+      let near = Float.random(in: -20...20, using: &dice)
+      switch i % 4 {
+      case 0: add(near, y)
+      case 1: add(x.isNaN ? near : x, y.rounded())
+      // Whole quotients, and those just beside.
+      case 2: add(near * Float(dice.int(1...1000)), near)
+      default:
+        let other = Float(bitPattern: UInt32(dice.int(0...0xffff_ffff)))
+        add(x.isNaN ? 1 : x, other.isNaN ? 2 : other)
+      }
+    }
+    for isa in Self.isas {
+      _ = kv_set_isa(isa)
+      let loop = try #require(kv_find_loop(function.name, KV_F32, KV_VV))
+      var ys = [Float](repeating: 0, count: a.count)
+      loop(&ys, a, b, nil, a.count, nil)
+      var worst = (0.0, Float(0), Float(0))
+      for i in a.indices {
+        let exact = function.reference(a[i], b[i])
+        var error = Self.ulps(ys[i], exact)
+        // Which zero a remainder is, is left open.
+        if exact == 0, ys[i] == 0, exact.sign != ys[i].sign, function.name != "remainder" { error = .infinity }
+        if error > worst.0 { worst = (error, a[i], b[i]) }
+      }
+      #expect(worst.0 <= function.bound, "\(function.name) on \(String(cString: kv_isa_name(isa))): \(worst)")
     }
   }
 

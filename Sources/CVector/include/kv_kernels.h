@@ -2,6 +2,7 @@
 #ifndef KV_KERNELS_H
 #define KV_KERNELS_H
 
+#include "kv_adam.h"
 #include "kv_types.h"
 
 // What causal attention leaves out of a product c = a b: results with j > i + first, or factors a(i, p) with
@@ -50,6 +51,10 @@ typedef struct {
   // y[i] += a * x[i]
   void (*axpy_f32)(long n, float a, const float* x, float* y);
   void (*axpy_f64)(long n, double a, const double* x, double* y);
+
+  // Adam's update of n elements (kv_adam.h).
+  void (*adam_f32)(const kv_adam_numbers* numbers, const float* w, const float* m, const float* v, const float* g,
+                   float* new_w, float* new_m, float* new_v, long n);
 
   // Direct convolution (direct.inc.h): filters of one tile, and taps of one call of direct_dots.
   int direct_filters, direct_taps;
