@@ -56,7 +56,55 @@ typedef struct {
 
 int64_t kv_argsort_scratch(const kv_argsort* s) { return s->columns * 8 + 64; }
 
-// A bottom-up merge sort of positions; equal elements keep their order. NaN is the greatest value.
+// Rows of 32 bits or fewer are sorted by their keys' bytes, from the lowest on: key and position in one word, which go
+// to and fro between the result and the spare row. Passes in which all bytes are equal are left out.
+static void sort_words(uint64_t* words, uint64_t* spare, int64_t n, int bytes) {
+  uint32_t counts[4][256];
+  memset(counts, 0, sizeof counts);
+  for (int64_t i = 0; i < n; i++) {
+    for (int b = 0; b < bytes; b++) counts[b][words[i] >> (32 + 8 * b) & 0xff]++;
+  }
+  uint64_t *from = words, *to = spare;
+  for (int b = 0; b < bytes; b++) {
+    const int shift = 32 + 8 * b;
+    if (counts[b][from[0] >> shift & 0xff] == n) continue;
+    uint32_t next = 0;
+    for (int d = 0; d < 256; d++) {
+      const uint32_t count = counts[b][d];
+      counts[b][d] = next;
+      next += count;
+    }
+    for (int64_t i = 0; i < n; i++) to[counts[b][from[i] >> shift & 0xff]++] = from[i];
+    uint64_t* swap = from;
+    from = to, to = swap;
+  }
+  if (from != words) memcpy(words, from, (size_t)n * 8);
+}
+
+// Keys that are ordered as the numbers are: equal ones are equal, and NaN is the greatest.
+static uint32_t key_f32(float x) {
+  uint32_t bits;
+  if (isnan(x)) return UINT32_MAX;
+  x += 0.0f; // -0 is 0
+  memcpy(&bits, &x, 4);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+static uint32_t key_i32(int32_t x) { return (uint32_t)x ^ 0x80000000u; }
+static uint32_t key_u8(uint8_t x) { return x; }
+#define SORT_WORDS(T, KEY, mask, bytes)                                                                                \
+  {                                                                                                                    \
+    const T* x = (const T*)job->x + row * n;                                                                           \
+    uint64_t* words = (uint64_t*)order;                                                                                \
+    for (int64_t i = 0; i < n; i++) {                                                                                  \
+      const uint32_t key = s->descending ? ~KEY(x[i]) & mask : KEY(x[i]);                                              \
+      words[i] = (uint64_t)key << 32 | (uint64_t)i;                                                                    \
+    }                                                                                                                  \
+    sort_words(words, (uint64_t*)spare, n, bytes);                                                                     \
+    for (int64_t i = 0; i < n; i++) order[i] = (int64_t)(words[i] & UINT32_MAX);                                       \
+    return;                                                                                                            \
+  }
+
+// The others by a bottom-up merge sort of positions; equal elements keep their order. NaN is the greatest value.
 #define LESS_F(a, b) (isnan(a) ? 0 : (isnan(b) ? 1 : (a) < (b)))
 #define LESS_I(a, b) ((a) < (b))
 #define SORT(T, LESS)                                                                                                  \
@@ -92,11 +140,23 @@ int64_t kv_argsort_scratch(const kv_argsort* s) { return s->columns * 8 + 64; }
     if (from != order) memcpy(order, from, (size_t)n * 8);                                                             \
     break;                                                                                                             \
   }
+// Rows for which clearing the counts is little, and whose positions fit into half a word.
+static bool sorts_words(int64_t n) { return n >= 64 && n <= UINT32_MAX; }
+
 static void sort_task(void* context, long row, int thread) {
   const sort_job* job = context;
   const kv_argsort* s = job->s;
   const int64_t n = s->columns;
   int64_t *order = job->order + row * n, *spare = (int64_t*)kv_scratch(thread);
+  if (sorts_words(n)) {
+    switch (s->dtype) {
+    case KV_F32: SORT_WORDS(float, key_f32, UINT32_MAX, 4)
+    case KV_I32: SORT_WORDS(int32_t, key_i32, UINT32_MAX, 4)
+    case KV_U8:
+    case KV_BOOL: SORT_WORDS(uint8_t, key_u8, 0xffu, 1)
+    default: break;
+    }
+  }
   switch (s->dtype) {
   case KV_F32: SORT(float, LESS_F)
   case KV_F64: SORT(double, LESS_F)

@@ -41,13 +41,16 @@ import Testing
     }
   }
 
-  @Test(arguments: [DType.float32, .int64, .uint8, .bool], [false, true])
+  @Test(arguments: [DType.float32, .float64, .int32, .int64, .uint8, .bool], [false, true])
   func sortsStably(dtype: DType, descending: Bool) throws {
     var dice = Dice(2)
-    for (rows, columns) in [(1, 1), (3, 2), (4, 16), (2, 17), (3, 1000), (5, 33)] {
+    for (rows, columns) in [(1, 1), (3, 2), (4, 16), (2, 17), (3, 1000), (5, 33), (2, 63), (2, 64)] {
       // Few distinct values, so that stability shows; NaN is the greatest.
-      var x = Values(dtype, (0..<(rows * columns)).map { _ in Double(dice.int(0...5)) })
-      if dtype == .float32 { for i in stride(from: 1, to: x.values.count, by: 7) { x.values[i] = .nan } }
+      let isSigned = ![.uint8, .bool].contains(dtype)
+      var x = Values(dtype, (0..<(rows * columns)).map { _ in Double(dice.int((isSigned ? -3 : 0)...5)) })
+      // Both zeros are one value.
+      if dtype.isFloat { for i in stride(from: 0, to: x.values.count, by: 5) { x.values[i] = -0.0 } }
+      if dtype.isFloat { for i in stride(from: 1, to: x.values.count, by: 7) { x.values[i] = .nan } }
       let step = ArgsortStep(
         descending: descending, rows: rows, columns: columns, input: Operand(0, dtype, [rows, columns]),
         output: Operand(output: 0, .int64, [rows, columns]))
