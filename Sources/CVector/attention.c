@@ -156,6 +156,23 @@ static void gather(const attention_job* job, const float* scores, const float* r
   job->k->product(&product);
 }
 
+// What a task of batch element b works with.
+typedef struct {
+  attention_room room;
+  const float *q, *keys, *values;
+} attention_work;
+
+// Finds it, and packs the first `seen` keys.
+static attention_work begin_work(const attention_job* job, int64_t b, int64_t seen, int thread) {
+  const kv_attention* s = job->s;
+  attention_work work = {.q = (const float*)kv_rows_of_batch(s, job->binding, &s->q, b),
+                         .keys = (const float*)kv_rows_of_batch(s, job->binding, &s->k, b),
+                         .values = (const float*)kv_rows_of_batch(s, job->binding, &s->v, b)};
+  place(s, &job->plan, (float*)kv_scratch(thread), &work.room);
+  job->k->pack_panels(work.keys, (long)s->k.row, (long)seen, (long)s->features, work.room.keys);
+  return work;
+}
+
 static void forward_task(void* context, long task, int thread) {
   const attention_job* job = context;
   const kv_attention* s = job->s;
@@ -169,18 +186,14 @@ static void forward_task(void* context, long task, int thread) {
     kv_attention_f64(s, job->binding, b, begin, end, kv_scratch(thread));
     return;
   }
-  attention_room room;
-  place(s, p, (float*)kv_scratch(thread), &room);
-  const float* q = (const float*)kv_rows_of_batch(s, job->binding, &s->q, b);
-  const float* keys = (const float*)kv_rows_of_batch(s, job->binding, &s->k, b);
-  const float* values = (const float*)kv_rows_of_batch(s, job->binding, &s->v, b);
-  float* o = (float*)kv_rows_of_batch(s, job->binding, &s->o, b);
   const int64_t seen = kv_keys_seen(s, end);
-  k->pack_panels(keys, (long)s->k.row, (long)seen, (long)s->features, room.keys);
-  k->attention_pack_rows(values, (long)s->v.row, (long)seen, (long)s->value_features, 1, room.values);
+  const attention_work work = begin_work(job, b, seen, thread);
+  const attention_room room = work.room;
+  float* o = (float*)kv_rows_of_batch(s, job->binding, &s->o, b);
+  k->attention_pack_rows(work.values, (long)s->v.row, (long)seen, (long)s->value_features, 1, room.values);
   for (int64_t first = begin; first < end; first += p->block) {
     const int64_t rows = end - first < p->block ? end - first : p->block;
-    pack_block(k, q, s->q.row, first, rows, s->features, (float)s->scale, room.q);
+    pack_block(k, work.q, s->q.row, first, rows, s->features, (float)s->scale, room.q);
     score(job, room.q, room.keys, s->features, first, rows, room.scores);
     k->attention_exp_rows(room.scores, (long)p->line, (long)rows, (long)kv_keys_seen(s, first + 1), (long)s->keys,
                           room.sums);
@@ -206,22 +219,18 @@ static void gradient_task(void* context, long b, int thread) {
     kv_attention_gradient_f64(s, job->binding, b, kv_scratch(thread));
     return;
   }
-  attention_room room;
-  place(s, p, (float*)kv_scratch(thread), &room);
-  const float* q = (const float*)kv_rows_of_batch(s, job->binding, &s->q, b);
-  const float* keys = (const float*)kv_rows_of_batch(s, job->binding, &s->k, b);
-  const float* values = (const float*)kv_rows_of_batch(s, job->binding, &s->v, b);
+  const long seen = (long)kv_keys_seen(s, s->queries);
+  const attention_work work = begin_work(job, b, seen, thread);
+  const attention_room room = work.room;
   const float* g = (const float*)kv_rows_of_batch(s, job->binding, &s->g, b);
   float* dq = (float*)kv_rows_of_batch(s, job->binding, &s->dq, b);
-  const long seen = (long)kv_keys_seen(s, s->queries);
-  k->pack_panels(keys, (long)s->k.row, seen, (long)s->features, room.keys);
-  k->pack_panels(values, (long)s->v.row, seen, (long)s->value_features, room.values);
-  k->attention_pack_rows(keys, (long)s->k.row, seen, (long)s->features, (float)s->scale, room.k);
+  k->pack_panels(work.values, (long)s->v.row, seen, (long)s->value_features, room.values);
+  k->attention_pack_rows(work.keys, (long)s->k.row, seen, (long)s->features, (float)s->scale, room.k);
   // From the last block on, since that one sees all keys: it sets the sums over queries and the others add to them.
   for (int64_t block = p->blocks - 1; block >= 0; block--) {
     const bool is_last = block == p->blocks - 1;
     const int64_t first = block * p->block, rows = is_last ? s->queries - first : p->block;
-    pack_block(k, q, s->q.row, first, rows, s->features, (float)s->scale, room.q);
+    pack_block(k, work.q, s->q.row, first, rows, s->features, (float)s->scale, room.q);
     pack_block(k, g, s->g.row, first, rows, s->value_features, 1, room.g);
     score(job, room.q, room.keys, s->features, first, rows, room.scores);
     score(job, room.g, room.values, s->value_features, first, rows, room.d);
