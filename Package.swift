@@ -84,7 +84,8 @@ let package = Package(
 
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     .testTarget(name: "DocumentationTests", dependencies: ["Kiln"], swiftSettings: strict),
-    .testTarget(name: "EnduranceTests", dependencies: ["Kiln", "KilnEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "EnduranceTests", dependencies: ["Kiln", "KilnEngine", "KilnCPU", "OpCases"], swiftSettings: strict),
     .testTarget(name: "KilnCPUTests", dependencies: ["KilnEngine", "KilnCPU", "CVector"], swiftSettings: strict),
     .testTarget(name: "KilnEngineTests", dependencies: ["KilnEngine", "KilnDevices"], swiftSettings: strict),
     .testTarget(

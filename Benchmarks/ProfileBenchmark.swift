@@ -10,7 +10,8 @@ struct ProfileBenchmark: ParsableCommand {
     abstract: "Times each kernel of a workload's training step by itself.",
     discussion: """
       Kernels run one at a time, with the device waited for after each, so that a short one costs more here than in a step. \
-      What it prints: the sum over all steps' kernels in ms, its share, how often it ran, and what it is.
+      What it prints: the sum over all steps' kernels in ms, its share, how often it ran, and what it is; and what a step \
+      costs the host, measured by itself with programs that do nothing.
       """)
 
   @Argument(help: "One of the workloads of `kiln-bench train`.")
@@ -37,7 +38,8 @@ struct ProfileBenchmark: ParsableCommand {
     let entries = profiler.entries()
     let total = entries.map(\.seconds).reduce(0, +)
     print(
-      "\(workload.name) on \(device): \(String(format: "%.3f", total / Double(steps) * 1e3)) ms in kernels per step")
+      "\(workload.name) on \(device): \(String(format: "%.3f", total / Double(steps) * 1e3)) ms in kernels per step, "
+        + "\(String(format: "%.1f", try HostCost.seconds(workload, on: Device.named(device)) * 1e6)) us on the host")
     for entry in entries {
       let ms = String(format: "%9.4f", entry.seconds / Double(steps) * 1e3)
       let share = String(format: "%5.1f %%", entry.seconds / total * 100)
@@ -48,7 +50,7 @@ struct ProfileBenchmark: ParsableCommand {
 }
 
 /// A device that runs each step of a program as a program of its own, and notes how long it takes.
-final class StepProfiler: DeviceDriver, @unchecked Sendable {  // used by one thread
+final class StepProfiler: ForwardingDriver, @unchecked Sendable {  // used by one thread
   struct Entry {
     var name: String
     var seconds = 0.0
@@ -56,7 +58,7 @@ final class StepProfiler: DeviceDriver, @unchecked Sendable {  // used by one th
     /// Floating-point operations of all runs of a matrix product or convolution.
     var operations = 0.0
   }
-  private let base: any DeviceDriver
+  let base: any DeviceDriver
   private var totals: [String: Entry] = [:]
 
   init(_ device: Device) { base = device.driver }
@@ -66,18 +68,6 @@ final class StepProfiler: DeviceDriver, @unchecked Sendable {  // used by one th
   func entries() -> [Entry] { totals.values.sorted { $0.seconds > $1.seconds } }
 
   var name: String { base.name + " (profiled)" }
-  var summary: String { base.summary }
-  var fusesAttention: Bool { base.fusesAttention }
-  func supports(_ dtype: DType) -> Bool { base.supports(dtype) }
-  func allocate(byteCount: Int) throws -> Buffer { try base.allocate(byteCount: byteCount) }
-  func write(_ source: UnsafeRawBufferPointer, to buffer: Buffer, byteOffset: Int) throws {
-    try base.write(source, to: buffer, byteOffset: byteOffset)
-  }
-  func read(_ buffer: Buffer, byteOffset: Int, into destination: UnsafeMutableRawBufferPointer) throws {
-    try base.read(buffer, byteOffset: byteOffset, into: destination)
-  }
-  func synchronize() throws { try base.synchronize() }
-  func memoryUse() -> MemoryUse { base.memoryUse() }
   func compile(_ program: Program) throws -> any CompiledProgram {
     let parts = try program.steps.map { step in
       var part = program

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Kiln
 import KilnEngine
+import OpCases
 
 /// Measures one workload on one device and prints a line of JSON. A process of its own for each, so that memory, caches
 /// and first steps are of this workload alone.
@@ -88,7 +89,7 @@ struct TrainWorker: ParsableCommand {
   }
 
   private static func launches(_ workload: Workload, on device: Device) throws -> Int {
-    let counter = LaunchCounter(device)
+    let counter = CountingDriver(device)
     let counted = Device(counter)
     let batch = try batches(workload, on: counted)[0]
     let trainer = trainer(workload, on: counted)

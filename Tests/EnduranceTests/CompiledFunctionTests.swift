@@ -1,5 +1,6 @@
 import Kiln
 import KilnEngine
+import OpCases
 import Synchronization
 import Testing
 

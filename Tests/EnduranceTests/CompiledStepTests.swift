@@ -1,7 +1,10 @@
 import Kiln
 import KilnEngine
+import OpCases
 import Synchronization
 import Testing
+
+@testable import KilnCPU
 
 /// Training steps that are traced once and replayed: the numbers of `Optimizer.step`, whatever happens in between.
 @Suite("Compiled training steps", .serialized)
@@ -120,6 +123,24 @@ struct CompiledStepTests {
     try step(inputs)
     let fresh = program.outputs.count - program.donations.count + (program.arenaBytes > 0 ? 1 : 0)
     #expect(driver.allocations.load(ordering: .relaxed) - before == fresh)
+  }
+
+  @Test("the updates of Adam and AdamW are the CPU device's own loop", arguments: [false, true])
+  func adamLoop(decays: Bool) throws {
+    let driver = CountingDriver(.cpu)
+    let rule: any UpdateRule = decays ? AdamW(weightDecay: 0.1) : Adam()
+    let model = Sequential { Dense(8, 4, generator: RandomGenerator(seed: 1), on: Device(driver)) }
+    let step = CompiledTrainingStep(model, Optimizer(rule, for: model)) { [square(model($0[0])).sum()] }
+    try step([Tensor.ones([2, 8], on: Device(driver))])
+    let program = try #require(driver.programs.withLock { $0.last })
+    let updates = program.steps.filter {
+      if case .elementwise(let kernel) = $0 {
+        AdamRun(kernel, SlotTable(program, driver: .shared)) != nil
+      } else {
+        false
+      }
+    }
+    #expect(updates.count == 1)
   }
 
   /// The OpenCL device notes bad labels and finishes split sums by launches of their own.

@@ -1,5 +1,6 @@
 import Kiln
 import KilnEngine
+import OpCases
 import Testing
 
 @Suite("Training steps are replayed")
