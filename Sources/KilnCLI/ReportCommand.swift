@@ -13,15 +13,16 @@ struct Report: ParsableCommand {
     let (session, checkpoint) = try selection.session()
     let history = try checkpoint.state().history
     let file = output ?? session.folder.reportPath
+    let test = try session.plan.sets(session.configuration, on: session.device).test
     try session.writeReport(
-      history, test: try session.plan.sets(session.configuration, on: session.device).test, to: file)
+      history, test: test, result: try test.map { try session.trainer.evaluate($0) }, to: file)
     print("Report: \(file)")
   }
 }
 
 extension RunSession {
-  /// The report of what the model is now.
-  func writeReport(_ history: TrainingHistory, test: TrainingData?, to file: String) throws {
+  /// The report of what the model is now; `result` is its evaluation on the test set.
+  func writeReport(_ history: TrainingHistory, test: TrainingData?, result: Evaluation?, to file: String) throws {
     let sizes = "epochs \(configuration.epochs), batch size \(configuration.batchSize)"
     var facts = [
       ("run", folder.path), ("what", plan.name), ("device", "\(device.name) (\(device.driver.summary))"),
@@ -34,7 +35,7 @@ extension RunSession {
     if let shown, test?.array == nil { facts.append(("of these in the matrix below", "\(shown.count)")) }
     let report = RunReport(
       title: "\(plan.name) on \(device.name)", history: history, diagnoses: try folder.diagnoses(),
-      test: try test.map { try trainer.evaluate($0) },
+      test: result,
       predictions: try shown.map { try SamplePredictions(trainer, $0) },
       facts: facts.map { (name: $0.0, value: $0.1) })
     try TextFile.write(report.html, to: file)

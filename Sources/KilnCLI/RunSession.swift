@@ -86,7 +86,8 @@ struct RunSession {
       Terminal.exit(130)
     }
     if let reason = trainerStop(history) { print(reason) }
-    let result = try sets.test.map { try trainer.evaluate($0) } ?? Evaluation(loss: .nan, metrics: [:])
+    let tested = try sets.test.map { try trainer.evaluate($0) }
+    let result = tested ?? Evaluation(loss: .nan, metrics: [:])
     let hash = try model.weightsHash()
     print("Parameters: \(model.parameterCount)")
     print("Weights: \(hash)")
@@ -97,7 +98,7 @@ struct RunSession {
       RunResult(
         weights: hash, test: result, seconds: history.seconds, compileSeconds: history.compileSeconds,
         stopReason: trainerStop(history)))
-    try writeReport(history, test: sets.test, to: folder.reportPath)
+    try writeReport(history, test: sets.test, result: tested, to: folder.reportPath)
     return (history, result)
   }
 

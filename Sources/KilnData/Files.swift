@@ -26,10 +26,9 @@ enum Files {
       throw DataError(file: path, rule: "is a folder, a file is needed", fix: "name a file in it")
     }
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(Int(clamping: info.st_size) + 1)
     // The size is a hint only: pipes have none, and a file may grow while it is read.
+    var chunk = max(Int(clamping: info.st_size) + 1, 1 << 16)
     while true {
-      let chunk = 1 << 20
       var got = 0
       let part = [UInt8](unsafeUninitializedCapacity: chunk) { buffer, count in
         got = Glibc.read(descriptor, buffer.baseAddress, chunk)
@@ -40,7 +39,8 @@ enum Files {
         if errno == EINTR { continue }
         throw failure(path, "cannot be read", "check the disk")
       }
-      bytes += part
+      if bytes.isEmpty { bytes = part } else { bytes += part }
+      chunk = 1 << 20
     }
   }
 

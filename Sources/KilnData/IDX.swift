@@ -10,7 +10,7 @@ extension HostArray {
     self = try HostArray.parseIDX(try Files.readUnpacked(path), file: path)
   }
 
-  static func parseIDX(_ bytes: [UInt8], file: String) throws -> HostArray {
+  static func parseIDX(_ bytes: consuming [UInt8], file: String) throws -> HostArray {
     func wrong(_ place: String?, _ rule: String, _ fix: String) -> DataError {
       DataError(file: file, place: place, rule: rule, fix: fix)
     }
@@ -51,9 +51,14 @@ extension HostArray {
         "\(shape) of \(kind.name) needs \(header + need) bytes, the file has \(bytes.count)",
         "the file is \(what); fetch it again")
     }
+    let type = bytes[2]
+    if type == 0x08 {
+      // In place: there may be many.
+      bytes.removeSubrange(..<header)
+      return HostArray(unchecked: .uint8, shape, bytes)
+    }
     let data = bytes[header...]
-    switch bytes[2] {
-    case 0x08: return HostArray(unchecked: .uint8, shape, Array(data))
+    switch type {
     case 0x09: return HostArray(.int32, shape, data.map { Int32(Int8(bitPattern: $0)) })
     case 0x0b: return HostArray(.int32, shape, wide(data, as: UInt16.self).map { Int32(Int16(bitPattern: $0)) })
     case 0x0c: return HostArray(.int32, shape, wide(data, as: UInt32.self))

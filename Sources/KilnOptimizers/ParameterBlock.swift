@@ -119,20 +119,19 @@ struct BlockUpdate: Sendable {
   let clipping: GradientClipping?
   /// Of each block, the numbers of this step.
   let scalars: [[Double]]
-  /// The position of each member among the trainable parameters.
-  private let position: [Int: Int]
 
   init(_ state: Optimizer.State) {
     let rules = state.rules.indices.map(state.scheduledRule)
     clipping = state.clipping
     blocks = state.blocks.map { ($0.members, rules[$0.group]) }
     scalars = state.blocks.map { rules[$0.group].scalars(step: state.steps[$0.members[0]] + 1) }
-    let trainable = state.blocks.flatMap(\.members).sorted()
-    position = Dictionary(uniqueKeysWithValues: trainable.enumerated().map { ($1, $0) })
   }
 
   /// New values and slots, lazily.
   func apply(to old: [BlockTensors], gradients: [Tensor], scalars: [[Tensor]]) -> [BlockTensors] {
+    // The position of each member among the trainable parameters.
+    let trainable = blocks.flatMap(\.members).sorted()
+    let position = Dictionary(uniqueKeysWithValues: trainable.enumerated().map { ($1, $0) })
     var flat = blocks.map { block in
       ParameterStorage.joined(block.members.map { gradients[position[$0]!].stopGradient() })
     }

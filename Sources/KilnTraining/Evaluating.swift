@@ -71,6 +71,13 @@ extension Trainer {
     }
   }
 
+  /// The same for a data set in memory, whose samples are made batch by batch where they are bytes.
+  func predict(_ dataset: ArrayDataset, batchSize: Int = 1000) throws -> Tensor {
+    let dataset = try dataset.to(device)
+    var batches = try BatchIterator(count: dataset.count, batchSize: batchSize, shuffles: false)
+    return try predict { batches.next().map { dataset.batch($0).features } }
+  }
+
   /// The model's results for the samples of a loader, in its order; give it the sampler `.sequential`.
   public func predict(_ loader: DataLoader) throws -> Tensor {
     let batches = try loader.batches(epoch: 0)

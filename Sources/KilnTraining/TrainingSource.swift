@@ -52,7 +52,7 @@ extension TrainingSource {
         batches: BatchIterator(
           count: dataset.count, batchSize: batchSize, seed: seed, epoch: epoch, lastBatch: lastBatch))
       gathering.skip(first)
-      return { try gathering.next() }
+      return { gathering.next() }
     }
   }
 
@@ -107,12 +107,12 @@ private final class Gathering {
     for _ in 0..<count { position += batches.next()?.count ?? 0 }
   }
 
-  func next() throws -> TrainingBatch? {
+  func next() -> TrainingBatch? {
     guard let batch = batches.next() else { return nil }
-    let indices = order[position..<position + batch.count]
+    let rows = position..<position + batch.count
+    // A piece of what is in memory already; an error of the upload travels on.
+    let indices = order.rowsInMemory(rows) ?? order[rows]
     position += batch.count
-    // A piece of what is in memory already: no work, but equal pieces are then equal programs.
-    try KilnEngine.evaluate(indices)
     let isWeighted = arrays.count > 2
     guard let augmentation else {
       return TrainingBatch(

@@ -64,21 +64,29 @@ public enum MNIST {
   /// 60,000 training and 10,000 test images 28x28 of 0-255, labels 0-9.
   /// Throws `DataError` for missing or damaged files.
   public static func load(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet) {
-    (try load("train", folder, "mnist"), try load("t10k", folder, "mnist"))
+    try load(folder, "mnist")
   }
 
   /// The same of Fashion-MNIST, from the data folder's `fashion-mnist` alone: its files have MNIST's names.
   public static func loadFashion(from folder: DataFolder = DataFolder()) throws -> (training: ImageSet, test: ImageSet)
   {
     let inner = DataFolder("\(folder.path)/fashion-mnist")
-    return (try load("train", inner, "."), try load("t10k", inner, "."))
+    return try load(inner, ".")
   }
 
-  private static func load(_ part: String, _ folder: DataFolder, _ subfolder: String) throws -> ImageSet {
-    let imagePath = try folder.find("\(part)-images-idx3-ubyte", "\(part)-images.idx3-ubyte", subfolder: subfolder)
-    let labelPath = try folder.find("\(part)-labels-idx1-ubyte", "\(part)-labels.idx1-ubyte", subfolder: subfolder)
-    return try imageSet(
-      images: HostArray(idx: imagePath), file: imagePath, labels: HostArray(idx: labelPath), file: labelPath)
+  /// The four files at once: unpacking them is most of the work.
+  private static func load(_ folder: DataFolder, _ subfolder: String) throws -> (training: ImageSet, test: ImageSet) {
+    let names = ["train-images", "train-labels", "t10k-images", "t10k-labels"]
+    let files = try concurrently(names) { name -> (path: String, array: HostArray) in
+      let kind = name.hasSuffix("images") ? "idx3-ubyte" : "idx1-ubyte"
+      let path = try folder.find("\(name)-\(kind)", "\(name).\(kind)", subfolder: subfolder)
+      return (path, try HostArray(idx: path))
+    }
+    func set(_ images: Int, _ labels: Int) throws -> ImageSet {
+      try imageSet(
+        images: files[images].array, file: files[images].path, labels: files[labels].array, file: files[labels].path)
+    }
+    return (try set(0, 1), try set(2, 3))
   }
 
   static func imageSet(images: HostArray, file imagePath: String, labels: HostArray, file labelPath: String) throws

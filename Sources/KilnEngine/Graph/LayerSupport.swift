@@ -10,6 +10,19 @@ extension Tensor {
     return isWatched ? stopGradient().watched() : stopGradient()
   }
 
+  /// Some rows of a tensor in memory, where they lie: what slicing and evaluating gives, without a graph. `nil` for a
+  /// tensor that is not in memory, or has not as many rows.
+  package func rowsInMemory(_ rows: Range<Int>) -> Tensor? {
+    guard let storage = node.storage, error == nil, rank > 0, rows.lowerBound >= 0, rows.upperBound <= shape[0] else {
+      return nil
+    }
+    let (layout, part) = (storage.layout, Shape([rows.count] + shape.dimensions.dropFirst()))
+    let place = Layout(
+      shape: part, strides: layout.strides, offset: layout.offset + rows.lowerBound * layout.strides[0])
+    return Tensor(
+      Node(.leaf, shape: part, dtype: dtype, device: device, storage: Storage(buffer: storage.buffer, layout: place)))
+  }
+
   /// This tensor with another error in place of its own.
   package func replacing(_ error: TensorError) -> Tensor {
     .carrying(error, shape: shape, dtype: dtype, device: device)

@@ -28,7 +28,7 @@ public struct SamplePredictions: Sendable {
   public init(_ trainer: Trainer, _ test: ArrayDataset, count: Int = 24) throws {
     (confusion, samples) = (nil, [])
     guard test.count > 0 else { return }
-    let output = try trainer.predict(test.features)
+    let output = try trainer.predict(test)
     let labels = try test.labels.doubles()
     guard test.labels.rank == 1, test.labels.dtype.isInteger, output.rank == 2, output.shape[1] > 0 else {
       try showValues(output, test, count)
@@ -44,7 +44,7 @@ public struct SamplePredictions: Sendable {
     let right = Self.spread(actual.indices.filter { actual[$0] == predicted[$0] }, count - wrong.count)
     let shown = Array(wrong) + right
     let highest = try output.softmax(axis: -1).max(axes: [-1]).doubles()
-    let pictures = try Self.pictures(test.features, shown)
+    let pictures = try Self.pictures(test, shown)
     samples = try shown.enumerated().map { place, index in
       try Sample(
         index: index, image: pictures?[place], text: pictures == nil ? Self.text(test.features, index) : "",
@@ -56,7 +56,7 @@ public struct SamplePredictions: Sendable {
   private mutating func showValues(_ output: Tensor, _ test: ArrayDataset, _ count: Int) throws {
     guard output.rank >= 1, output.shape[0] == test.count else { return }
     let shown = Self.spread(Array(0..<test.count), count)
-    let pictures = try Self.pictures(test.features, shown)
+    let pictures = try Self.pictures(test, shown)
     samples = try shown.enumerated().map { place, index in
       try Sample(
         index: index, image: pictures?[place], text: pictures == nil ? Self.text(test.features, index) : "",
@@ -76,14 +76,16 @@ public struct SamplePredictions: Sendable {
   }
 
   /// The least value of the shown samples black, the greatest white.
-  private static func pictures(_ features: Tensor, _ shown: [Int]) throws -> [[UInt8]]? {
-    let shape = features.shape.dimensions
+  private static func pictures(_ test: ArrayDataset, _ shown: [Int]) throws -> [[UInt8]]? {
+    let shape = test.features.shape.dimensions
     let channels = shape.count == 4 ? shape[1] : 1
     guard shape.count == 3 || shape.count == 4, channels == 1 || channels == 3, !shown.isEmpty,
       let height = shape.dropLast().last, let width = shape.last, (4...256).contains(height), (4...256).contains(width)
     else { return nil }
-    let values = try shown.map { try features[$0].doubles() }
-    let finite = values.joined().filter(\.isFinite)
+    let all = try test.batch(shown).features.doubles()
+    let size = all.count / shown.count
+    let values = shown.indices.map { Array(all[$0 * size..<($0 + 1) * size]) }
+    let finite = all.filter(\.isFinite)
     guard let least = finite.min(), let greatest = finite.max() else { return nil }
     let scale = greatest > least ? 255 / (greatest - least) : 0
     return try values.map { image in

@@ -89,7 +89,7 @@ public final class TensorBoardLog: TrainingCallback {
   private func writeLosses(_ run: TrainingRun) throws {
     let losses = run.state.history.stepLosses
     guard losses.count > lossCount else { return }
-    for step in lossCount..<losses.count { try writer?.scalar("loss", losses[step], step: step + 1) }
+    try writer?.scalars("loss", losses[lossCount...], from: lossCount + 1)
     lossCount = losses.count
   }
 }

@@ -9,7 +9,7 @@ import KilnProtobuf
 ///     let writer = try TensorBoardWriter("runs/first/tensorboard")
 ///     try writer.scalar("loss", 0.25, step: 100)
 ///
-/// Each record goes to the file in one piece at once. A process that is killed leaves at most one record cut short, at
+/// Each record goes to the file whole and at once. A process that is killed leaves at most one record cut short, at
 /// which TensorBoard's reader stops; the next process writes a file of its own beside it.
 public final class TensorBoardWriter {
   /// The event file.
@@ -33,8 +33,8 @@ public final class TensorBoardWriter {
     } while descriptor < 0 && errno == EEXIST
     (self.path, self.descriptor) = (path, descriptor)
     guard descriptor >= 0 else { throw failure("cannot be created") }
-    try write(step: 0) { $0.fileVersion = "brain.Event:2" }
-    if let step { try write(step: step) { $0.sessionLog.status = .start } }
+    try append(Self.record(step: 0) { $0.fileVersion = "brain.Event:2" })
+    if let step { try append(Self.record(step: step) { $0.sessionLog.status = .start }) }
   }
 
   deinit { if descriptor >= 0 { close(descriptor) } }
@@ -45,13 +45,23 @@ public final class TensorBoardWriter {
   /// Numbers of one step, in one record.
   public func scalars(_ values: [(tag: String, value: Double)], step: Int) throws {
     guard !values.isEmpty else { return }
-    try write(step: step) { event in
-      event.summary.value = values.map { tag, number in
-        var value = TensorBoardSummary.Value()
-        (value.tag, value.simpleValue) = (tag, Float(number))
-        return value
-      }
+    try append(Self.record(step: step) { $0.summary.value = values.map(Self.scalar) })
+  }
+
+  /// One number for each of the steps from one on, all written at once.
+  func scalars(_ tag: String, _ values: some Sequence<Double>, from step: Int) throws {
+    let now = Date().timeIntervalSince1970
+    var records: [UInt8] = []
+    for (i, value) in values.enumerated() {
+      records += try Self.record(step: step + i, time: now) { $0.summary.value = [Self.scalar(tag, value)] }
     }
+    if !records.isEmpty { try append(records) }
+  }
+
+  private static func scalar(_ tag: String, _ number: Double) -> TensorBoardSummary.Value {
+    var value = TensorBoardSummary.Value()
+    (value.tag, value.simpleValue) = (tag, Float(number))
+    return value
   }
 
   /// How the elements of a tensor are distributed; those that are not finite are left out. Evaluates and reads it.
@@ -69,7 +79,7 @@ public final class TensorBoardWriter {
       return value
     }
     guard !values.isEmpty else { return }
-    try write(step: step) { $0.summary.value = values }
+    try append(Self.record(step: step) { $0.summary.value = values })
   }
 
   /// A picture [channels, height, width] with 1, 3 or 4 channels, or [height, width]: floats from 0 to 1, which are cut
@@ -91,13 +101,11 @@ public final class TensorBoardWriter {
       UInt8(value.isNaN ? 0 : min(max((value * scale).rounded(), 0), 255))
     }
     let png = try PNG.encode(pixels, height: height, width: width, channels: channels)
-    try write(step: step) { event in
-      var value = TensorBoardSummary.Value()
-      value.tag = tag
-      (value.image.height, value.image.width) = (Int32(height), Int32(width))
-      (value.image.colorspace, value.image.encodedImageString) = (Int32(channels), Data(png))
-      event.summary.value = [value]
-    }
+    var value = TensorBoardSummary.Value()
+    value.tag = tag
+    (value.image.height, value.image.width) = (Int32(height), Int32(width))
+    (value.image.colorspace, value.image.encodedImageString) = (Int32(channels), Data(png))
+    try append(Self.record(step: step) { $0.summary.value = [value] })
   }
 
   /// Waits until the file is on the disk.
@@ -105,13 +113,17 @@ public final class TensorBoardWriter {
     guard fsync(descriptor) == 0 else { throw failure("cannot be flushed to the disk") }
   }
 
-  private func write(step: Int, _ fill: (inout TensorBoardEvent) -> Void) throws {
+  private static func record(
+    step: Int, time: Double = Date().timeIntervalSince1970, _ fill: (inout TensorBoardEvent) -> Void
+  ) throws -> [UInt8] {
     var event = TensorBoardEvent()
-    event.wallTime = Date().timeIntervalSince1970
-    event.step = Int64(step)
+    (event.wallTime, event.step) = (time, Int64(step))
     fill(&event)
-    let record = TFRecord.framed(try event.serializedBytes())
-    guard Glibc.write(descriptor, record, record.count) == record.count else { throw failure("cannot be written") }
+    return TFRecord.framed(try event.serializedBytes())
+  }
+
+  private func append(_ records: [UInt8]) throws {
+    guard Glibc.write(descriptor, records, records.count) == records.count else { throw failure("cannot be written") }
   }
 
   private func failure(_ what: String) -> DataError {
