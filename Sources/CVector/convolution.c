@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "convolution_direct.h"
+#include "convolution_winograd.h"
 #include "kv_kernels.h"
 #include "kv_matmul.h"
 #include "kv_pool.h"
@@ -22,6 +23,8 @@ typedef struct {
   bool is_direct;
   kv_direct direct;
   int64_t parts; // tasks of one image's group
+  bool is_winograd; // and direct where a result is not finite
+  kv_winograd winograd;
   // Whether a thread's scratch holds the packed weights.
   bool packed[MOST_THREADS];
 } convolution_job;
@@ -64,6 +67,36 @@ static void direct_task(void* context, long task, int thread) {
   kv_frame_range(frame, origin, (to - from) * plane);
 }
 
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static int64_t winograd_scratch(const kv_convolution* s, const convolution_job* job) {
+  return larger(kv_winograd_scratch(s, &job->winograd), kv_direct_scratch(s, &job->direct, job->direct.inputs));
+}
+
+// All outputs of a block's images.
+static void winograd_task(void* context, long task, int thread) {
+  convolution_job* job = context;
+  const kv_convolution* s = job->s;
+  const kv_winograd* p = &job->winograd;
+  const kv_direct* d = &job->direct;
+  const int64_t from = task * p->images, end = s->batch - from < p->images ? s->batch : from + p->images;
+  const int64_t of_x = p->inputs * p->in_height * p->in_width, of_y = p->outputs * p->out_height * p->out_width;
+  const float *x = (const float*)job->a, *w = (const float*)job->b;
+  float* y = (float*)job->result;
+  char* scratch = kv_scratch(thread);
+  const bool may_keep = thread < MOST_THREADS, packed = may_keep && job->packed[thread];
+  const bool is_finite = kv_winograd_images(s, p, x, w, y, from, end, scratch, packed);
+  if (!is_finite) {
+    for (int64_t i = from; i < end; i++)
+      kv_direct_image(s, d, x + i * of_x, w, y + i * of_y, 0, d->blocks, scratch, i > from);
+  }
+  if (may_keep) job->packed[thread] = is_finite;
+  if (!s->has_epilogue) return;
+  kv_frame* frame = kv_frame_begin(&s->epilogue, job->binding, scratch + winograd_scratch(s, job));
+  frame->result = job->result;
+  kv_frame_range(frame, from * of_y, (end - from) * of_y);
+}
+
 static void direct_filter_task(void* context, long task, int thread) {
   const convolution_job* job = context;
   const kv_convolution* s = job->s;
@@ -77,13 +110,21 @@ static void direct_filter_task(void* context, long task, int thread) {
              g * d->outputs * d->taps + channel * kernel;
   const float* x = (const float*)job->a + (g * per_group + channel) * s->height * s->width;
   const float* y = (const float*)job->b + g * d->outputs * s->out_height * s->out_width;
-  kv_direct_filter(s, d, x, y, s->batch * chunk / s->batch_chunks, s->batch * (chunk + 1) / s->batch_chunks, channels,
-                   w, kv_scratch(thread));
+  const int64_t from = s->batch * chunk / s->batch_chunks, end = s->batch * (chunk + 1) / s->batch_chunks;
+  if (job->is_winograd && kv_winograd_filter(s, &job->winograd, x, y, from, end, w, kv_scratch(thread))) return;
+  kv_direct_filter(s, d, x, y, from, end, channels, w, kv_scratch(thread));
 }
 
 // Block sizes from the shape alone.
 static void choose_blocks(const kv_convolution* s, convolution_job* job) {
   job->is_direct = kv_direct_plan(s, &job->direct);
+  // What has to be computed again is computed directly.
+  job->is_winograd = job->is_direct && kv_winograd_plan(s, &job->winograd);
+  if (job->is_winograd) {
+    job->channels = job->direct.inputs;
+    job->channel_blocks = 1;
+    return;
+  }
   if (job->is_direct && s->kind == KV_FILTER_GRADIENT) {
     // Each task puts the whole of g into lines, so that it should have as many channels as leave 8 tasks.
     int64_t wanted = (8 + s->groups * s->batch_chunks - 1) / (s->groups * s->batch_chunks);
@@ -121,6 +162,7 @@ static void choose_blocks(const kv_convolution* s, convolution_job* job) {
 int64_t kv_convolution_scratch(const kv_convolution* s) {
   convolution_job job = {.s = s};
   choose_blocks(s, &job);
+  if (job.is_winograd) return (winograd_scratch(s, &job) + 63) / 64 * 64 + kv_frame_bytes(&s->epilogue) + 256;
   if (job.is_direct) {
     bool filter = s->kind == KV_FILTER_GRADIENT;
     return kv_direct_scratch(s, &job.direct, filter ? job.channels : job.direct.inputs) + kv_frame_bytes(&s->epilogue) +
@@ -160,6 +202,10 @@ void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
   choose_blocks(s, &job);
   bool single = s->dtype == KV_F32;
   long tasks;
+  if (job.is_winograd && s->kind != KV_FILTER_GRADIENT) {
+    kv_parallel((long)((s->batch + job.winograd.images - 1) / job.winograd.images), winograd_task, &job);
+    return;
+  }
   if (job.is_direct && s->kind != KV_FILTER_GRADIENT) {
     int64_t images = s->batch * s->groups;
     job.parts = images < 8 && images > 0 ? (8 + images - 1) / images : 1;

@@ -27,7 +27,11 @@
 //
 #include "pool_rows.inc.h"
 //
+#include "transpose.inc.h"
+//
 #include "product.inc.h"
+//
+#include "winograd.inc.h"
 //
 #include "attention.inc.h"
 //

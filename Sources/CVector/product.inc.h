@@ -101,38 +101,17 @@ static void KV(product)(const kv_product* s) {
   }
 }
 
-// The even or odd places of the result are a's: the first halves of both, or the second.
-INLINE vf interleave_low(vf a, vf b) {
-  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-}
-INLINE vf interleave_high(vf a, vf b) {
-  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-}
-
 // x [rows, columns] as panels [rows / 16, columns, 16], zeros past the last row.
 static void KV(pack_panels)(const float* x, long stride, long rows, long columns, float* to) {
   for (long i = 0; i < rows; i += 16) {
     for (long c = 0; c < columns; c += 16) {
       const long count = columns - c < 16 ? columns - c : 16;
-      vf m[16], n[16];
+      vf m[16];
       for (int r = 0; r < 16; r++) {
         const float* from = x + (i + r) * stride + c;
         m[r] = i + r >= rows ? splat_f(0) : count == 16 ? load_f(from) : load_part_f(from, count);
       }
-      // Each round halves the distance of what belongs side by side: after four, rows are columns.
-#pragma clang loop unroll(full)
-      for (int round = 0; round < 2; round++) {
-#pragma clang loop unroll(full)
-        for (int r = 0; r < 8; r++) {
-          n[2 * r] = interleave_low(m[r], m[r + 8]);
-          n[2 * r + 1] = interleave_high(m[r], m[r + 8]);
-        }
-#pragma clang loop unroll(full)
-        for (int r = 0; r < 8; r++) {
-          m[2 * r] = interleave_low(n[r], n[r + 8]);
-          m[2 * r + 1] = interleave_high(n[r], n[r + 8]);
-        }
-      }
+      KV(transpose)(m);
       for (int r = 0; r < count; r++) store_f(to + (c + r) * 16, m[r]);
     }
     to += columns * 16;

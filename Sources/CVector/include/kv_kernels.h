@@ -73,6 +73,16 @@ typedef struct {
   void (*product)(const kv_product* product);
   void (*pack_panels)(const float* x, long stride, long rows, long columns, float* to);
 
+  // Winograd convolution (winograd.inc.h): between planes and points of 16 channels, and the transforms.
+  void (*pixels_from_planes)(const float* x, long plane, long channels, long rows, long width, float* to, long to_row);
+  void (*planes_from_pixels)(const float* from, long from_row, long rows, long width, long channels, float* y,
+                             long plane);
+  void (*winograd_input)(const float* x, long row, long tiles, float* v, long place, long tile);
+  void (*winograd_output)(const float* m, long place, long tile, long tiles, float* y, long row, float* check);
+  void (*winograd_output_gradient)(const float* g, long row, long tiles, float* m, long place, long tile);
+  void (*winograd_filter)(const float* w, long step, float* u, long place);
+  void (*winograd_filter_gradient)(const float* u, long place, float* w, float* check);
+
   // Attention (attention.inc.h): operands to and from padded memory; rows of scores, `line` apart, of which row i has
   // min(n + i, most) columns.
   void (*attention_pack_rows)(const float* x, long stride, long rows, long columns, float factor, float* to);
