@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "convolution_direct.h"
+#include "convolution_strided.h"
 #include "convolution_winograd.h"
 #include "kv_kernels.h"
 #include "kv_matmul.h"
@@ -25,6 +26,8 @@ typedef struct {
   int64_t parts; // tasks of one image's group
   bool is_winograd; // and direct where a result is not finite
   kv_winograd winograd;
+  bool is_strided;
+  kv_strided strided;
   // Whether a thread's scratch holds the packed weights.
   bool packed[MOST_THREADS];
 } convolution_job;
@@ -97,6 +100,34 @@ static void winograd_task(void* context, long task, int thread) {
   kv_frame_range(frame, from * of_y, (end - from) * of_y);
 }
 
+// Stride 2: all of one image.
+static void strided_task(void* context, long task, int thread) {
+  convolution_job* job = context;
+  const kv_convolution* s = job->s;
+  const bool back = s->kind == KV_INPUT_GRADIENT;
+  const int64_t of_x = s->channels * s->height * s->width, of_y = s->filters * s->out_height * s->out_width;
+  const int64_t origin = task * (back ? of_x : of_y);
+  const float *a = (const float*)job->a + task * (back ? of_y : of_x), *w = (const float*)job->b;
+  float* result = (float*)job->result + origin;
+  char* scratch = kv_scratch(thread);
+  const bool may_keep = thread < MOST_THREADS, packed = may_keep && job->packed[thread];
+  (back ? kv_strided_input_gradient : kv_strided_forward)(s, &job->strided, a, w, result, scratch, packed);
+  if (may_keep) job->packed[thread] = true;
+  if (!s->has_epilogue) return;
+  kv_frame* frame = kv_frame_begin(&s->epilogue, job->binding, scratch + kv_strided_scratch(s, &job->strided));
+  frame->result = job->result;
+  kv_frame_range(frame, origin, back ? of_x : of_y);
+}
+static void strided_filter_task(void* context, long task, int thread) {
+  const convolution_job* job = context;
+  const kv_convolution* s = job->s;
+  const int64_t total = s->filters * s->channels * s->kernel_height * s->kernel_width;
+  kv_strided_filter_gradient(s, &job->strided, (const float*)job->a, (const float*)job->b,
+                             s->batch * task / s->batch_chunks, s->batch * (task + 1) / s->batch_chunks,
+                             s->batch_chunks > 1 ? (float*)job->partials + task * total : (float*)job->result,
+                             kv_scratch(thread));
+}
+
 static void direct_filter_task(void* context, long task, int thread) {
   const convolution_job* job = context;
   const kv_convolution* s = job->s;
@@ -117,6 +148,12 @@ static void direct_filter_task(void* context, long task, int thread) {
 
 // Block sizes from the shape alone.
 static void choose_blocks(const kv_convolution* s, convolution_job* job) {
+  job->is_strided = kv_strided_plan(s, &job->strided);
+  if (job->is_strided) {
+    job->channels = s->channels;
+    job->channel_blocks = 1;
+    return;
+  }
   job->is_direct = kv_direct_plan(s, &job->direct);
   // What has to be computed again is computed directly.
   job->is_winograd = job->is_direct && kv_winograd_plan(s, &job->winograd);
@@ -162,6 +199,7 @@ static void choose_blocks(const kv_convolution* s, convolution_job* job) {
 int64_t kv_convolution_scratch(const kv_convolution* s) {
   convolution_job job = {.s = s};
   choose_blocks(s, &job);
+  if (job.is_strided) return kv_strided_scratch(s, &job.strided) + kv_frame_bytes(&s->epilogue) + 256;
   if (job.is_winograd) return (winograd_scratch(s, &job) + 63) / 64 * 64 + kv_frame_bytes(&s->epilogue) + 256;
   if (job.is_direct) {
     bool filter = s->kind == KV_FILTER_GRADIENT;
@@ -175,6 +213,8 @@ int64_t kv_convolution_scratch(const kv_convolution* s) {
 
 int64_t kv_convolution_batch_chunks(const kv_convolution* s) {
   if (s->kind != KV_FILTER_GRADIENT) return 1;
+  kv_strided strided;
+  if (kv_strided_plan(s, &strided)) return 8;
   kv_direct direct;
   if (kv_direct_plan(s, &direct)) {
     // The batch gives parallelism first, where the partial results are small.
@@ -202,6 +242,10 @@ void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
   choose_blocks(s, &job);
   bool single = s->dtype == KV_F32;
   long tasks;
+  if (job.is_strided && s->kind != KV_FILTER_GRADIENT) {
+    kv_parallel((long)s->batch, strided_task, &job);
+    return;
+  }
   if (job.is_winograd && s->kind != KV_FILTER_GRADIENT) {
     kv_parallel((long)((s->batch + job.winograd.images - 1) / job.winograd.images), winograd_task, &job);
     return;
@@ -225,7 +269,8 @@ void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
   case KV_FILTER_GRADIENT: {
     tasks = (long)(s->groups * job.channel_blocks * s->batch_chunks);
     kv_parallel(tasks,
-                job.is_direct ? direct_filter_task
+                job.is_strided  ? strided_filter_task
+                : job.is_direct ? direct_filter_task
                 : single      ? filter_gradient_task_f32
                               : filter_gradient_task_f64,
                 &job);

@@ -136,7 +136,7 @@ static void transform_inputs(const kv_winograd* p, const float* x, int64_t first
     const int64_t channels = at_most(16, p->inputs - c);
     if (top < bottom)
       k->pixels_from_planes(from + c * plane, (long)plane, (long)channels, (long)(bottom - top), (long)p->in_width,
-                            m->pixels + top * m->pixel_row + p->pad_left * 16, (long)m->pixel_row);
+                            m->pixels + top * m->pixel_row + p->pad_left * 16, (long)m->pixel_row, 16);
     float* v = m->inputs + at * p->input_lanes + c;
     for (int64_t i = 0; i < lines; i++, v += p->tile_columns * p->input_lanes)
       k->winograd_input(m->pixels + 2 * i * m->pixel_row, (long)m->pixel_row, (long)p->tile_columns, v,
@@ -153,7 +153,7 @@ static void transform_outputs(const kv_winograd* p, float* y, int64_t c, int64_t
   for (int64_t i = 0; i < lines; i++, from += p->tile_columns * m->output_row)
     k->winograd_output(from, (long)(m->rows * m->output_row), (long)m->output_row, (long)p->tile_columns,
                        m->pixels + 2 * i * m->pixel_row, (long)m->pixel_row, check);
-  k->planes_from_pixels(m->pixels, (long)m->pixel_row, (long)at_most(2 * lines, p->out_height - 2 * first),
+  k->planes_from_pixels(m->pixels, (long)m->pixel_row, 16, (long)at_most(2 * lines, p->out_height - 2 * first),
                         (long)p->out_width, (long)channels, y + c * plane + 2 * first * p->out_width, (long)plane);
 }
 
@@ -211,7 +211,7 @@ static void transform_gradients(const kv_winograd* p, const float* g, int64_t fi
     for (int64_t row = 0; row < rows; row++) memset(m->pixels + row * m->pixel_row + p->out_width * 16, 0, 64);
   for (int64_t c = 0; c < p->outputs; c += 16) {
     k->pixels_from_planes(g + c * plane + 2 * first * p->out_width, (long)plane, (long)at_most(16, p->outputs - c),
-                          (long)rows, (long)p->out_width, m->pixels, (long)m->pixel_row);
+                          (long)rows, (long)p->out_width, m->pixels, (long)m->pixel_row, 16);
     float* to = m->outputs + at * m->output_row + c;
     for (int64_t i = 0; i < lines; i++, to += p->tile_columns * m->output_row)
       k->winograd_output_gradient(m->pixels + 2 * i * m->pixel_row, (long)m->pixel_row, (long)p->tile_columns, to,
@@ -256,7 +256,7 @@ bool kv_winograd_filter(const kv_convolution* s, const kv_winograd* p, const flo
   for (int64_t o = 0; o < p->outputs; o += 16) {
     for (int64_t c = 0; c < p->inputs; c++)
       k->winograd_filter_gradient(m.weights + c * p->output_lanes + o, (long)size, m.pixels + c * 9 * 16, check);
-    k->planes_from_pixels(m.pixels, 0, 1, (long)(p->inputs * 9), (long)at_most(16, p->outputs - o),
+    k->planes_from_pixels(m.pixels, 0, 16, 1, (long)(p->inputs * 9), (long)at_most(16, p->outputs - o),
                           w + o * p->inputs * 9, (long)(p->inputs * 9));
   }
   return is_zero(check);

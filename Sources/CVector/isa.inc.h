@@ -17,6 +17,8 @@
 //
 #include "reduce.inc.h"
 //
+#include "dot.inc.h"
+//
 #include "rowwise.inc.h"
 //
 #include "axpy.inc.h"
@@ -30,6 +32,8 @@
 #include "transpose.inc.h"
 //
 #include "product.inc.h"
+//
+#include "pixels.inc.h"
 //
 #include "winograd.inc.h"
 //

@@ -72,6 +72,8 @@ UNARY_F(softplus, softplus_f(x))
 UNARY_F(tan, tan_f(x))
 UNARY_F(erfInverse, erf_inverse_f(x))
 UNARY_F(logSigmoid, log_sigmoid_f(x))
+UNARY_F(gelu, gelu_f(x))
+UNARY_F(geluDerivative, gelu_derivative_f(x))
 UNARY_LIBM(exp, double, _f64, exp(x))
 UNARY_LIBM(expm1, double, _f64, expm1(x))
 UNARY_LIBM(log, double, _f64, log(x))
@@ -82,6 +84,9 @@ UNARY_LIBM(tan, double, _f64, tan(x))
 UNARY_LIBM(tanh, double, _f64, tanh(x))
 UNARY_LIBM(sigmoid, double, _f64, x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)))
 UNARY_LIBM(erf, double, _f64, erf(x))
+UNARY_LIBM(gelu, double, _f64, x * 0.5 * (erf(x * 0x1.6a09e667f3bcdp-1) + 1))
+UNARY_LIBM(geluDerivative, double, _f64,
+           0.5 * (erf(x * 0x1.6a09e667f3bcdp-1) + 1) + x * (exp(x * x * -0.5) * 0x1.9884533d43651p-2))
 UNARY_LIBM(softplus, double, _f64, (x < 0 ? 0 : x) + log1p(exp(-fabs(x))))
 
 // Float to bool.

@@ -184,9 +184,32 @@ static void finish(const kv_reduce* s, kv_frame* epilogue, char* results, int64_
   kv_frame_range(epilogue, first, count);
 }
 
+static const float* line(const kv_binding* binding, const kv_lines* x, int64_t outer, int64_t lead) {
+  if (x->slot < 0) return NULL;
+  return (const float*)binding->bases[x->slot] + x->offset + outer * x->outer_stride + lead * x->lead_stride;
+}
+// The same sum; from and to are ends of lines.
+static kv_partial dot_span(const reduce_job* job, int64_t outer, int64_t from, int64_t to) {
+  const kv_dot* d = &job->s->dot;
+  const kv_binding* binding = job->binding;
+  const float *a_shift = line(binding, &d->a_shift, outer, 0), *b_shift = line(binding, &d->b_shift, outer, 0);
+  const int64_t first = d->line ? from / d->line : 0, lines = d->line ? (to - from) / d->line : 0;
+  const kv_dot_lines lines_of = {.a = line(binding, &d->a, outer, first),
+                                 .b = line(binding, &d->b, outer, first),
+                                 .a_lead = (long)d->a.lead_stride,
+                                 .b_lead = (long)d->b.lead_stride,
+                                 .a_shift = a_shift ? *a_shift : 0,
+                                 .b_shift = b_shift ? *b_shift : 0,
+                                 .lines = (long)lines,
+                                 .count = (long)d->line};
+  return (kv_partial){.index = -1, .value.f = job->k->dot_f32(&lines_of)};
+}
+
 // inner elements from..<to of one outer point.
-static kv_partial reduce_span(const kv_reduce* s, const kv_kernels* k, kv_frame* frame, int64_t outer, int64_t from,
-                              int64_t to) {
+static kv_partial reduce_span(const reduce_job* job, kv_frame* frame, int64_t outer, int64_t from, int64_t to) {
+  const kv_reduce* s = job->s;
+  const kv_kernels* k = job->k;
+  if (s->dot.is_set) return dot_span(job, outer, from, to);
   kv_partial p = partial_start(s);
   const kv_expression* e = &s->prologue;
   int64_t at = outer * s->inner + from, end = outer * s->inner + to;
@@ -213,7 +236,7 @@ static void rows_task(void* context, long task, int thread) {
   int size = result_size(s);
   const kv_expression* e = &s->prologue;
   // Blocks hold whole rows where a row of the expression does, so that one call of the evaluator serves many.
-  bool many = e->rows == 1 && s->inner > 0 && s->inner * 2 <= e->block;
+  bool many = !s->dot.is_set && e->rows == 1 && s->inner > 0 && s->inner * 2 <= e->block;
   for (int64_t o = first; o < last; o += RESULT_BLOCK) {
     int64_t end = o + RESULT_BLOCK < last ? o + RESULT_BLOCK : last;
     if (many) {
@@ -230,7 +253,7 @@ static void rows_task(void* context, long task, int thread) {
       }
     } else {
       for (int64_t r = o; r < end; r++) {
-        store_result(s, reduce_span(s, job->k, f.prologue, r, 0, s->inner), f.results + (r - o) * size);
+        store_result(s, reduce_span(job, f.prologue, r, 0, s->inner), f.results + (r - o) * size);
       }
     }
     finish(s, f.epilogue, f.results, o, end - o);
@@ -243,7 +266,7 @@ static void row_chunk_task(void* context, long task, int thread) {
   reduce_frames f = frames_begin(job, thread);
   int64_t outer = task / s->chunks, from = task % s->chunks * s->chunk, to = from + s->chunk;
   if (to > s->inner) to = s->inner;
-  ((kv_partial*)s->partials)[task] = reduce_span(s, job->k, f.prologue, outer, from, to);
+  ((kv_partial*)s->partials)[task] = reduce_span(job, f.prologue, outer, from, to);
 }
 
 static void row_merge_task(void* context, long task, int thread) {

@@ -31,7 +31,7 @@ const kv_entry KV(entries)[] = {
     ROW_FLOATS(negate) ROW_FLOATS(abs) ROW_FLOATS(sign) ROW_FLOATS(square) ROW_FLOATS(reciprocal) ROW_FLOATS(sqrt)
         ROW_FLOATS(rsqrt) ROW_FLOATS(relu) ROW_FLOATS(floor) ROW_FLOATS(ceil) ROW_FLOATS(round) ROW_FLOATS(exp)
             ROW_FLOATS(expm1) ROW_FLOATS(log) ROW_FLOATS(log1p) ROW_FLOATS(sin) ROW_FLOATS(cos) ROW_FLOATS(tan)
-                ROW_FLOATS(tanh) ROW_FLOATS(sigmoid) ROW_FLOATS(erf) ROW_FLOATS(softplus) ROW_FLOATS(isNaN)
+                ROW_FLOATS(tanh) ROW_FLOATS(sigmoid) ROW_FLOATS(erf) ROW_FLOATS(softplus) ROW_FLOATS(gelu) ROW_FLOATS(geluDerivative) ROW_FLOATS(isNaN)
                     ROW_FLOATS(isFinite) ROW_BINARY_FLOATS(add) ROW_BINARY_FLOATS(subtract) ROW_BINARY_FLOATS(multiply)
                         ROW_BINARY_FLOATS(divide) ROW_BINARY_FLOATS(maximum) ROW_BINARY_FLOATS(minimum)
                             ROW_BINARY_FLOATS(power) ROW_BINARY_FLOATS(remainder) ROW_BINARY_FLOATS(arctangent2)
@@ -84,6 +84,7 @@ const kv_kernels KV(kernels) = {
     .softmax_gradient_f32 = KV(softmax_gradient_f32),
     .log_softmax_gradient_f32 = KV(log_softmax_gradient_f32),
     .norm_gradient_f32 = KV(norm_gradient_f32),
+    .dot_f32 = KV(dot_f32),
     .axpy_f32 = KV(axpy_f32),
     .axpy_f64 = KV(axpy_f64),
     .adam_f32 = KV(adam_f32),

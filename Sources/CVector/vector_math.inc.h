@@ -146,6 +146,8 @@ INLINE vf erf_f(vf x) {
   p = madd(p, z, splat_f(-0x1.812746p-2f));
   p = madd(p, z, splat_f(0.12837916706f));
   vf small = madd(p, x, x);
+  // Often none is larger.
+  if (!__builtin_reduce_or(~(a < 0.97f))) return small;
   // Above 0.95: 1 - exp(log(erfc)); beyond 4 the result is 1.
   vf b = a > 4.0f ? splat_f(4.0f) : a;
   vf q = splat_f(-0x1.68a4e6p-16f);
@@ -159,6 +161,11 @@ INLINE vf erf_f(vf x) {
   vf large = copy_sign(1.0f - exp_f(q), x);
   vf result = a < 0.97f ? small : large;
   return x != x ? x : result;
+}
+
+INLINE vf gelu_f(vf x) { return x * 0.5f * (erf_f(x * 0x1.6a09e6p-1f) + 1.0f); }
+INLINE vf gelu_derivative_f(vf x) {
+  return madd(x, exp_f(x * x * -0.5f) * 0x1.988454p-2f, 0.5f * (erf_f(x * 0x1.6a09e6p-1f) + 1.0f));
 }
 
 // Sine (shift 0) or cosine (shift 1): x = n pi/2 + r. Lanes beyond 2^16 go to libm, which reduces exactly.

@@ -59,6 +59,9 @@ final class ReduceRun: CPUStep {
     } else if outer < 64 && inner >= 65536 {
       chunk = 32768
     }
+    let dot = byColumns ? nil : DotLowering(reduce, slots)?.dot
+    // Whole lines.
+    if let dot, dot.line > 0 { chunk = min(max(chunk / Int(dot.line), 1) * Int(dot.line), max(inner, 1)) }
     let chunks = max(1, (inner + chunk - 1) / chunk)
     let isArg = resultDType == .int64 && (reduce.kind == .argmax || reduce.kind == .argmin)
     let fold = byColumns && !isArg && columns < 256 ? max(1, 512 / columns) : 1
@@ -69,6 +72,7 @@ final class ReduceRun: CPUStep {
     step.prologue = prologue
     step.prologue_value = prologueValue
     step.epilogue = epilogue
+    if let dot { step.dot = dot }
     (step.outer, step.inner, step.columns) = (Int64(outer), Int64(inner), Int64(columns))
     (step.chunk, step.chunks, step.fold) = (Int64(chunk), Int64(chunks), Int64(fold))
     step.by_columns = byColumns

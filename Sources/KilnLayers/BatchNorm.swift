@@ -115,7 +115,7 @@ extension BatchNormalization {
       let unbiased = variance * (Double(count) / Double(max(count - 1, 1)))
       track(mean.reshaped(to: [channels]), unbiased.reshaped(to: [channels]))
     }
-    return affine(batchStandardized(x, mean, variance, axes))
+    return batchNormalized(x, mean, variance, axes)
   }
 
   /// Takes a batch's mean and unbiased variance into the running ones.
@@ -135,14 +135,24 @@ extension BatchNormalization {
     (x - perChannel(mean, x)) * perChannel(rsqrt(variance + epsilon), x)
   }
 
-  /// The same with x's own statistics, and their gradient in one pass over x and g:
-  /// dx = (g - mean(g) - y * mean(g * y)) / sqrt(variance + epsilon).
-  private func batchStandardized(_ x: Tensor, _ mean: Tensor, _ variance: Tensor, _ axes: [Int]) -> Tensor {
+  /// The same with x's own statistics, scaled and shifted. One rule for all of it, so that two sums over x and g serve
+  /// every gradient: with c = x - mean and i = 1 / sqrt(variance + epsilon),
+  /// dbias = sum(g), dweight = i * sum(g * c), dx = weight * i * (g - mean(g) - i^2 * c * mean(g * c)).
+  private func batchNormalized(_ x: Tensor, _ mean: Tensor, _ variance: Tensor, _ axes: [Int]) -> Tensor {
     let inverse = rsqrt(variance + epsilon)
-    return customGradient([x], forward: { _ in (x - mean) * inverse }) { _, y, g in
-      let gMean = g.mean(axes: axes, keepDims: true)
-      let gyMean = (g * y).mean(axes: axes, keepDims: true)
-      return [(g - gMean - y * gyMean) * inverse]
+    let count = Double(axes.map { x.shape[$0] }.reduce(1, *))
+    let forward = { [self] (_: [Tensor]) in affine((x - mean) * inverse) }
+    return customGradient([x] + [weight, bias].compactMap { $0?.value }, forward: forward) { arguments, _, g in
+      let centred = arguments[0] - mean
+      let gSum = g.sum(axes: axes, keepDims: true)
+      let productSum = (g * centred).sum(axes: axes, keepDims: true)
+      let standard = (g - gSum / count - centred * (square(inverse) * productSum / count)) * inverse
+      guard arguments.count == 3 else { return [standard] }
+      let weight = arguments[1]
+      return [
+        standard * perChannel(weight, g), (inverse * productSum).reshaped(to: weight.shape),
+        gSum.reshaped(to: weight.shape),
+      ]
     }
   }
 }

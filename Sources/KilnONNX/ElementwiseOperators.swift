@@ -33,6 +33,10 @@ extension GraphWriter {
     case .relu: name = builder.add("Relu", [x])
     case .softplus: name = builder.add("Softplus", [x])
     case .logSigmoid: name = builder.add("Neg", [builder.add("Softplus", [builder.add("Neg", [x])])])
+    case .gelu:
+      let normal = builder.add("Erf", [builder.add("Mul", [x, number(0.5.squareRoot())])])
+      name = builder.add("Mul", [builder.add("Mul", [x, number(0.5)]), builder.add("Add", [normal, number(1)])])
+    case .geluDerivative: throw unsupported("the derivative of gelu")
     case .floor: name = builder.add("Floor", [x])
     case .ceil: name = builder.add("Ceil", [x])
     case .round: name = builder.add("Round", [x])

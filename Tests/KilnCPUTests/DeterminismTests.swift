@@ -61,7 +61,11 @@ import Testing
   @Test func convolutions() throws {
     var dice = Dice(3)
     for kind in [Convolution.Kind.forward, .inputGradient, .filterGradient] {
-      let c = ConvolutionTests.Size(batch: 5, channels: 3, height: 20, width: 20, filters: 8).convolution(kind)
+      for size in [
+        ConvolutionTests.Size(batch: 5, channels: 3, height: 20, width: 20, filters: 8),
+        .init(batch: 19, channels: 16, height: 12, width: 13, filters: 24),
+      ] {
+      let c = size.convolution(kind)
       let shapes: (Shape, Shape, Shape) =
         switch kind {
         case .forward: (c.inputShape, c.filterShape, c.outputShape)
@@ -77,6 +81,7 @@ import Testing
       try Self.check(
         .convolution(step), [dice.values(.float32, shapes.0.count), dice.values(.float32, shapes.1.count)],
         .init(dtype: .float32, shape: shapes.2))
+      }
     }
   }
 

@@ -90,6 +90,53 @@ import Testing
     }
   }
 
+  /// Sums of a channel's x, x y, (x - m) y and (x - m)^2, read from lines of [batch, channels, places].
+  @Test(arguments: [(3, 2, 40), (5, 3, 64), (70, 3, 100), (2, 1, 5000), (40, 2, 2048)])
+  func sumsOfProducts(size: (batch: Int, channels: Int, places: Int)) throws {
+    let (batch, channels, places) = size
+    var dice = Dice(11)
+    let (x, y) = (dice.values(.float32, batch * channels * places), dice.values(.float32, batch * channels * places))
+    let m = dice.values(.float32, channels)
+    let along = [places, channels * places, 1]
+    let operands = [(0, along), (1, along), (2, [1, 0, 0])].map {
+      Operand(slot: .input($0), dtype: .float32, offset: 0, strides: $1)
+    }
+    for form in 0..<4 {
+      var e = Expression()
+      let (a, b, shift) = (
+        e.append(.load(0), .float32), e.append(.load(1), .float32), e.append(.load(2), .float32)
+      )
+      let centred = e.append(.binary(.subtract, a, shift), .float32)
+      e.outputs = [
+        form == 0
+          ? a
+          : form == 1
+            ? e.append(.binary(.multiply, a, b), .float32)
+            : form == 2
+              ? e.append(.binary(.multiply, b, centred), .float32) : e.append(.unary(.square, centred), .float32)
+      ]
+      var epilogue = Expression()
+      epilogue.outputs = [epilogue.append(.result, .float32)]
+      let step = ReduceStep(
+        kind: .sum, dtype: .float32, outer: [channels], inner: [batch, places], operands: operands, prologue: e,
+        epilogue: epilogue, outputs: [Operand(output: 0, .float32, [channels])])
+      let actual = try run(
+        [.reduce(step)], inputs: [x, y, m], outputs: [.init(dtype: .float32, shape: [channels])])[0].values
+      for c in 0..<channels {
+        var (sum, size) = (0.0, 0.0)
+        for i in 0..<batch {
+          for p in 0..<places {
+            let at = (i * channels + c) * places + p
+            let centred = x.values[at] - m.values[c]
+            let term = [x.values[at], x.values[at] * y.values[at], y.values[at] * centred, centred * centred][form]
+            (sum, size) = (sum + term, size + abs(term))
+          }
+        }
+        #expect(abs(actual[c] - sum) <= 1e-6 * size, "form \(form) of \(size), channel \(c)")
+      }
+    }
+  }
+
   @Test(arguments: kinds, [false, true]) func nanWins(kind: Reduction, keptInnermost: Bool) throws {
     for at in [0, 5, 17, 100, 1000] {
       try Self.check(

@@ -5,6 +5,14 @@
 #include "kv_adam.h"
 #include "kv_types.h"
 
+// Lines of two operands, `lead` elements apart; b may be NULL.
+typedef struct {
+  const float *a, *b;
+  long a_lead, b_lead;
+  float a_shift, b_shift;
+  long lines, count;
+} kv_dot_lines;
+
 // What causal attention leaves out of a product c = a b: results with j > i + first, or factors a(i, p) with
 // p > i + first or with p + first < i.
 typedef enum { KV_TRIANGLE_NONE, KV_TRIANGLE_RESULT, KV_TRIANGLE_LHS, KV_TRIANGLE_TRANSPOSED } kv_triangle;
@@ -48,6 +56,9 @@ typedef struct {
   void (*norm_gradient_f32)(const float* x, const float* g, const float* scale, float* y, long n, double epsilon,
                             bool centred);
 
+  // The sum of (a - a_shift) * (b - b_shift), or of a - a_shift.
+  double (*dot_f32)(const kv_dot_lines* lines);
+
   // y[i] += a * x[i]
   void (*axpy_f32)(long n, float a, const float* x, float* y);
   void (*axpy_f64)(long n, double a, const double* x, double* y);
@@ -73,10 +84,13 @@ typedef struct {
   void (*product)(const kv_product* product);
   void (*pack_panels)(const float* x, long stride, long rows, long columns, float* to);
 
-  // Winograd convolution (winograd.inc.h): between planes and points of 16 channels, and the transforms.
-  void (*pixels_from_planes)(const float* x, long plane, long channels, long rows, long width, float* to, long to_row);
-  void (*planes_from_pixels)(const float* from, long from_row, long rows, long width, long channels, float* y,
+  // Between planes and points of 16 channels (pixels.inc.h).
+  void (*pixels_from_planes)(const float* x, long plane, long channels, long rows, long width, float* to, long row,
+                             long point);
+  void (*planes_from_pixels)(const float* from, long row, long point, long rows, long width, long channels, float* y,
                              long plane);
+
+  // Winograd convolution (winograd.inc.h): the transforms.
   void (*winograd_input)(const float* x, long row, long tiles, float* v, long place, long tile);
   void (*winograd_output)(const float* m, long place, long tile, long tiles, float* y, long row, float* check);
   void (*winograd_output_gradient)(const float* g, long row, long tiles, float* m, long place, long tile);

@@ -15,9 +15,25 @@ typedef struct {
   int64_t index;
 } kv_partial;
 
+// Lines of an operand, each contiguous: line `lead` of outer point `outer` begins at offset + outer * outer_stride +
+// lead * lead_stride, in elements.
+typedef struct {
+  int32_t slot; // < 0: none
+  int64_t offset, outer_stride, lead_stride;
+} kv_lines;
+
+// Float32 sums of (a - a_shift) * (b - b_shift), or of a - a_shift where there is no b; a shift is one number per outer
+// point, or 0.
+typedef struct {
+  bool is_set;
+  int64_t line; // inner is lines of so many elements
+  kv_lines a, b, a_shift, b_shift;
+} kv_dot;
+
 typedef struct {
   kv_reduction kind;
   kv_dtype dtype;
+  kv_dot dot; // rows: read without the prologue
   kv_expression prologue; // its value is prologue_value
   int32_t prologue_value;
   kv_expression epilogue; // over outer

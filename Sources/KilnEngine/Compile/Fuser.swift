@@ -37,6 +37,8 @@ struct Fusion {
   static let cheapOnShared = 24
   /// How often a mask of positions is seen at least (a causal one by every head of every sample) to be stored.
   static let repeatsOfStoredMask = 8
+  /// An operand is small if so many of it are not larger than what is made of it.
+  static let sharesOfSmall = 8
 
   private struct Edge {
     var consumer: Int
@@ -128,7 +130,7 @@ struct Fusion {
     guard fits, repeatable, let first = homes.min() else { return store(v) }
 
     if readers.isEmpty, !isOutput[v],
-      homes.count == 1 || isCheapOnStored(value) || isCheapMask(v) || isCheapOnShared(v, homes)
+      homes.count == 1 || isCheapOnStored(value) || isCheapOnKept(v) || isCheapMask(v) || isCheapOnShared(v, homes)
     {
       join(v, homes, aligned: homes.subtracting(misaligned), repeated: repeated)
       return
@@ -262,6 +264,20 @@ struct Fusion {
     guard real.count <= 1 else { return false }
     // Widening casts read less than they would store; the reverse saves nothing.
     return real.allSatisfy { graph.values[$0.value].dtype.size <= value.dtype.size }
+  }
+
+  /// Worth repeating in several kernels: its one large operand is in memory anyway, because what reads it takes no chain
+  /// into its own kernel; the others, as the mean of a channel, are small.
+  private func isCheapOnKept(_ v: Int) -> Bool {
+    let value = graph.values[v]
+    guard value.cost <= 1 else { return false }
+    let large = value.inputs.filter { graph.values[$0.value].shape.count * Self.sharesOfSmall > value.shape.count }
+    guard large.count == 1, large[0].views.isEmpty else { return false }
+    let base = large[0].value
+    guard canBeFinished(graph.values[base]), graph.values[base].dtype.size <= value.dtype.size else { return false }
+    return edges[base].contains { edge in
+      edge.consumer != v && !graph.values[edge.consumer].isElementwise
+    }
   }
 
   /// Worth repeating in several kernels: a random mask takes arithmetic instead of memory.

@@ -26,10 +26,13 @@ public enum GELUApproximation: Sendable {
 public func gelu(_ x: Tensor, approximation: GELUApproximation = .none) -> Tensor {
   let x = x.requiringFloat("gelu")
   return switch approximation {
-  case .none: x * 0.5 * (erf(x * 0.7071067811865476) + 1)
+  case .none: x.unary(.gelu)
   case .tanh: x * 0.5 * (tanh((x + x * square(x) * 0.044715) * 0.7978845608028654) + 1)
   }
 }
+
+/// The derivative of `gelu` by the error function: Phi(x) + x phi(x), between -0.13 and 1.13.
+public func geluDerivative(_ x: Tensor) -> Tensor { x.requiringFloat("geluDerivative").unary(.geluDerivative) }
 
 /// x * sigmoid(x), also called swish.
 public func silu(_ x: Tensor) -> Tensor {

@@ -171,7 +171,10 @@ extension Rowwise {
   func cotangents(inputs: [Tensor], y: Tensor, g: Tensor) -> Cotangents {
     let x = inputs[0]
     func rowSum(_ t: Tensor) -> Tensor { t.sum(axes: [-1], keepDims: true) }
-    func rowMean(_ t: Tensor) -> Tensor { t.mean(axes: [-1], keepDims: true) }
+    /// A scale or shift that is the same for all.
+    func columns(_ value: Double) -> Tensor {
+      .constant(Scalar(value, x.dtype), shape: [x.shape[x.rank - 1]], device: x.device)
+    }
     /// The sum over all rows: [..., columns] -> [columns].
     func columnSum(_ t: Tensor) -> Tensor { t.sum(axes: Array(0..<(t.rank - 1))) }
     func rows(_ kind: Rowwise, _ inputs: [Tensor]) -> Tensor {
@@ -189,13 +192,12 @@ extension Rowwise {
       let (p, h) = (exp(inputs[0]), inputs[1])
       return .rule([-(g * p * rowSum(h)), g - rowSum(g * p)])
     case .layerNorm(let epsilon):
-      let centred = x - rowMean(x)
-      let normal = centred * rsqrt(rowMean(square(centred)) + epsilon)
+      let normal = rows(.layerNorm(epsilon: epsilon), [x, columns(1), columns(0)])
       return .rule([
         rows(.layerNormGradient(epsilon: epsilon), [x, g, inputs[1]]), columnSum(g * normal), columnSum(g),
       ])
     case .rmsNorm(let epsilon):
-      let normal = x * rsqrt(rowMean(square(x)) + epsilon)
+      let normal = rows(.rmsNorm(epsilon: epsilon), [x, columns(1)])
       return .rule([rows(.rmsNormGradient(epsilon: epsilon), [x, g, inputs[1]]), columnSum(g * normal)])
     case .layerNormGradient(let epsilon):
       return .ofPlain(inputs, g) { RowwisePlain.layerNormGradient($0[0], g: $0[1], scale: $0[2], epsilon) }

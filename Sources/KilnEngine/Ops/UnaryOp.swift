@@ -6,7 +6,7 @@ public enum UnaryOp: String, Hashable, Sendable, CaseIterable {
   case negate, abs, sign, square, reciprocal, sqrt, rsqrt
   case exp, expm1, log, log1p
   case sin, cos, tan, tanh, sigmoid, erf, erfInverse
-  case relu, softplus, logSigmoid
+  case relu, softplus, logSigmoid, gelu, geluDerivative
   case floor, ceil, round
   case isNaN, isFinite, logicalNot
 
@@ -110,6 +110,25 @@ public enum UnaryOp: String, Hashable, Sendable, CaseIterable {
         float: { Swift.min($0, 0) - log1pf(expf(-Swift.abs($0))) },
         double: { Swift.min($0, 0) - Foundation.log1p(Foundation.exp(-Swift.abs($0))) },
         cost: 30, gradient: .rule { x, _, g in g * KilnEngine.sigmoid(-x) })
+    case .gelu:  // x Phi(x)
+      UnaryRow(
+        domain: .float, openCL: "(x * (T)0.5 * (erf(x * (T)0.7071067811865476) + (T)1))",
+        float: { $0 * 0.5 * (erff($0 * 0.70710678) + 1) },
+        double: { $0 * 0.5 * (Foundation.erf($0 * 0.7071067811865476) + 1) }, cost: 20,
+        gradient: .rule { x, _, g in g * x.unary(.geluDerivative) })
+    case .geluDerivative:  // Phi(x) + x phi(x), the derivative of gelu; its own is (2 - x^2) phi(x)
+      UnaryRow(
+        domain: .float,
+        openCL:
+          "((T)0.5 * (erf(x * (T)0.7071067811865476) + (T)1) + x * (exp(x * x * (T)-0.5) * (T)0.3989422804014327))",
+        float: { 0.5 * (erff($0 * 0.70710678) + 1) + $0 * (expf($0 * $0 * -0.5) * 0.3989423) },
+        double: {
+          0.5 * (Foundation.erf($0 * 0.7071067811865476) + 1) + $0
+            * (Foundation.exp($0 * $0 * -0.5) * 0.3989422804014327)
+        }, cost: 32,
+        gradient: .rule { x, _, g in
+          g * ((2 - KilnEngine.square(x)) * (KilnEngine.exp(KilnEngine.square(x) * -0.5) * 0.3989422804014327))
+        })
     case .floor:
       UnaryRow(
         domain: .float, openCL: "floor(x)", float: { $0.rounded(.down) }, double: { $0.rounded(.down) }, cost: 1,

@@ -26,6 +26,10 @@ enum CompositeCases {
       activation("gelu", ulps: 8, slack: { 8 * abs($0) }, { gelu($0) }, Reference.gelu)
         .refusing("int32") { gelu(zeros([2], .int32, $0)) },
       activation(
+        "geluDerivative", ulps: 8, slack: { 8 * (1 + abs($0)) }, { geluDerivative($0) }, Reference.geluDerivative
+      )
+      .refusing("int32") { geluDerivative(zeros([2], .int32, $0)) },
+      activation(
         "gelu", "tanh", ulps: 8, slack: { 8 * abs($0) }, { gelu($0, approximation: .tanh) }, Reference.geluTanh),
       activation("silu", ulps: 8, { silu($0) }, Reference.silu)
         .refusing("int32") { silu(zeros([2], .int32, $0)) },

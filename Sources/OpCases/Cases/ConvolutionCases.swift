@@ -77,6 +77,9 @@ enum ConvolutionCases {
         plane("many points", [[[3, 7, 8, 9], [13, 7, 3, 3]]], Window(pad: (1, 1)), order: 1),
         plane(
           "many points, several images to a line", [[[9, 6, 7, 7], [6, 6, 3, 3]]], Window(pad: (1, 1)), order: 1),
+        // Enough channels and images for products of transformed tiles.
+        plane("3x3 tiles", [[[9, 17, 9, 12], [31, 17, 3, 3]]], Window(pad: (1, 1)), order: 1),
+        plane("3x3 tiles, no padding", [[[16, 48, 7, 6], [16, 48, 3, 3]]], Window(), order: 1),
         plane("many points, several lines", [[[10, 6, 22, 23], [8, 6, 2, 3]]], Window(pad: (0, 1)), order: 1),
         plane(
           "many points, dilation (2, 1), 2 groups", [[[2, 12, 9, 8], [14, 6, 3, 2]]],

@@ -32,6 +32,10 @@ extension Reference {
 
   public static func gelu(_ x: Double) -> Double { x * erfc(-x / 2.0.squareRoot()) / 2 }
 
+  public static func geluDerivative(_ x: Double) -> Double {
+    erfc(-x / 2.0.squareRoot()) / 2 + x * exp(-x * x / 2) / (2 * Double.pi).squareRoot()
+  }
+
   public static func geluTanh(_ x: Double) -> Double {
     x / 2 * (1 + Foundation.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
   }
