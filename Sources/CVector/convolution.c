@@ -23,7 +23,7 @@ typedef struct {
   void (*axpy_f64)(long, double, const double*, double*);
   bool is_direct;
   kv_direct direct;
-  int64_t parts; // tasks of one image's group
+  int64_t parts;    // tasks of one image's group
   bool is_winograd; // and direct where a result is not finite
   kv_winograd winograd;
   bool is_strided;
@@ -271,8 +271,8 @@ void kv_run_convolution(const kv_convolution* s, const kv_binding* binding) {
     kv_parallel(tasks,
                 job.is_strided  ? strided_filter_task
                 : job.is_direct ? direct_filter_task
-                : single      ? filter_gradient_task_f32
-                              : filter_gradient_task_f64,
+                : single        ? filter_gradient_task_f32
+                                : filter_gradient_task_f64,
                 &job);
     if (s->batch_chunks > 1 || s->has_epilogue) {
       int64_t total = s->filters * (s->channels / s->groups) * s->kernel_height * s->kernel_width;

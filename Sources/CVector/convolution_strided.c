@@ -1,6 +1,6 @@
 // Convolution with stride 2. Images are turned into points of all their channels, with borders. Rows lie by pairs: the
-// even ones in one plane, the odd ones in another, so that tap (ky, kx) of output point p of the image, p = oy * width +
-// ox, always lies 2 * p points after that of the first, and a row of taps is a run of neighbouring points. Hence
+// even ones in one plane, the odd ones in another, so that tap (ky, kx) of output point p of the image, p = oy * width
+// + ox, always lies 2 * p points after that of the first, and a row of taps is a run of neighbouring points. Hence
 //
 //   forward         for every row of taps one product [points, taps of the row * channels] by [.., filters]
 //   filter gradient for every row of taps one product [taps of the row * channels, points] by [points, filters]
@@ -49,7 +49,7 @@ bool kv_strided_plan(const kv_convolution* s, kv_strided* plan) {
 
 // Where everything lies in a thread's scratch, in floats.
 typedef struct {
-  float *weights; // [ky, kx, channels, filters]; of the input gradient [ky, kx, filters, channels]
+  float* weights; // [ky, kx, channels, filters]; of the input gradient [ky, kx, filters, channels]
   float *x, *g, *taps;
   int64_t x_plane; // from the even rows to the odd ones
   int64_t size;
@@ -90,8 +90,7 @@ static void pack_weights(const kv_convolution* s, const kv_strided* p, const flo
     if (back) k->pack_panels(w + i * s->channels * kernel, (long)kernel, (long)s->channels, (long)kernel, m->taps);
     for (int64_t o = 0; o < outputs; o += 16) {
       const float* from = m->taps + (back ? o * kernel : (o * inputs + i * 16) * kernel);
-      for (int64_t t = 0; t < kernel; t++)
-        memcpy(m->weights + (t * input_lanes + i) * outputs + o, from + t * 16, 64);
+      for (int64_t t = 0; t < kernel; t++) memcpy(m->weights + (t * input_lanes + i) * outputs + o, from + t * 16, 64);
     }
   }
 }
@@ -117,8 +116,8 @@ static void place_x(const kv_convolution* s, const kv_strided* p, const float* x
   }
 }
 
-// g as points: `lines` lines of `width`, of which the first `top` and of each the first `left` are 0, as is what is past
-// g's end.
+// g as points: `lines` lines of `width`, of which the first `top` and of each the first `left` are 0, as is what is
+// past g's end.
 static void place_g(const kv_convolution* s, const kv_strided* p, const float* g, int64_t lines, int64_t width,
                     int64_t top, int64_t left, const places* m) {
   const kv_kernels* k = kv_get_kernels();

@@ -90,9 +90,7 @@ static places place(const kv_convolution* s, const kv_winograd* p, char* scratch
   m.size = weights + inputs + outputs + pixels;
   return m;
 }
-int64_t kv_winograd_scratch(const kv_convolution* s, const kv_winograd* plan) {
-  return place(s, plan, NULL).size * 4;
-}
+int64_t kv_winograd_scratch(const kv_convolution* s, const kv_winograd* plan) { return place(s, plan, NULL).size * 4; }
 
 // w [filters, channels, 3, 3] to weights [place, inputs, outputs].
 static void transform_weights(const kv_convolution* s, const kv_winograd* p, const float* w, const places* m) {

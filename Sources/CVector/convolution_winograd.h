@@ -7,12 +7,12 @@
 
 // An image between its borders, cut into tiles of 2x2 results; tiles are taken in blocks of whole lines.
 typedef struct {
-  int64_t inputs, outputs;               // channels of what is read and of what is written (filter gradient: x and g)
-  int64_t input_lanes, output_lanes;     // rounded up to whole vectors
+  int64_t inputs, outputs;           // channels of what is read and of what is written (filter gradient: x and g)
+  int64_t input_lanes, output_lanes; // rounded up to whole vectors
   int64_t in_height, in_width, out_height, out_width, pad_top, pad_left;
-  int64_t tile_rows, tile_columns;       // of an image
-  int64_t lines;                         // of tiles in a block
-  int64_t images;                        // in a block: 1 unless it takes whole images
+  int64_t tile_rows, tile_columns; // of an image
+  int64_t lines;                   // of tiles in a block
+  int64_t images;                  // in a block: 1 unless it takes whole images
 } kv_winograd;
 
 bool kv_winograd_plan(const kv_convolution* s, kv_winograd* plan);

@@ -25,8 +25,8 @@ INLINE float* KV(next_16)(KV(cursor) * at) {
   return point;
 }
 
-// Channels 0 ..< channels (at most 16) of `rows` rows of an image [channels, rows, width], as [row, column, 16]: rows of
-// the target are `row` floats apart, its points `point`; channels that are missing are 0.
+// Channels 0 ..< channels (at most 16) of `rows` rows of an image [channels, rows, width], as [row, column, 16]: rows
+// of the target are `row` floats apart, its points `point`; channels that are missing are 0.
 static void KV(pixels_from_planes)(const float* x, long plane, long channels, long rows, long width, float* to,
                                    long row, long point) {
   const long count = rows * width;

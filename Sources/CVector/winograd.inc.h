@@ -43,8 +43,8 @@ static void KV(winograd_output)(const float* m, long place, long tile, long tile
       top[j] = a + (b + c);
       bottom[j] = (b - c) + load_f(m + (12 + j) * place);
     }
-    const vf results[4] = {top[0] + (top[1] + top[2]), (top[1] - top[2]) + top[3],
-                           bottom[0] + (bottom[1] + bottom[2]), (bottom[1] - bottom[2]) + bottom[3]};
+    const vf results[4] = {top[0] + (top[1] + top[2]), (top[1] - top[2]) + top[3], bottom[0] + (bottom[1] + bottom[2]),
+                           (bottom[1] - bottom[2]) + bottom[3]};
 #pragma clang loop unroll(full)
     for (int i = 0; i < 4; i++) {
       store_f(y + i / 2 * row + i % 2 * 16, results[i]);

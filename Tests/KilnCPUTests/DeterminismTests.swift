@@ -65,22 +65,22 @@ import Testing
         ConvolutionTests.Size(batch: 5, channels: 3, height: 20, width: 20, filters: 8),
         .init(batch: 19, channels: 16, height: 12, width: 13, filters: 24),
       ] {
-      let c = size.convolution(kind)
-      let shapes: (Shape, Shape, Shape) =
-        switch kind {
-        case .forward: (c.inputShape, c.filterShape, c.outputShape)
-        case .inputGradient: (c.outputShape, c.filterShape, c.inputShape)
-        case .filterGradient: (c.inputShape, c.outputShape, c.filterShape)
-        }
-      var epilogue = Expression()
-      epilogue.outputs = [epilogue.append(.result, .float32)]
-      let step = ConvolutionStep(
-        convolution: c, dtype: .float32,
-        inputs: [Operand(0, .float32, shapes.0.dimensions), Operand(1, .float32, shapes.1.dimensions)], operands: [],
-        epilogue: epilogue, outputs: [Operand(output: 0, .float32, shapes.2.dimensions)])
-      try Self.check(
-        .convolution(step), [dice.values(.float32, shapes.0.count), dice.values(.float32, shapes.1.count)],
-        .init(dtype: .float32, shape: shapes.2))
+        let c = size.convolution(kind)
+        let shapes: (Shape, Shape, Shape) =
+          switch kind {
+          case .forward: (c.inputShape, c.filterShape, c.outputShape)
+          case .inputGradient: (c.outputShape, c.filterShape, c.inputShape)
+          case .filterGradient: (c.inputShape, c.outputShape, c.filterShape)
+          }
+        var epilogue = Expression()
+        epilogue.outputs = [epilogue.append(.result, .float32)]
+        let step = ConvolutionStep(
+          convolution: c, dtype: .float32,
+          inputs: [Operand(0, .float32, shapes.0.dimensions), Operand(1, .float32, shapes.1.dimensions)], operands: [],
+          epilogue: epilogue, outputs: [Operand(output: 0, .float32, shapes.2.dimensions)])
+        try Self.check(
+          .convolution(step), [dice.values(.float32, shapes.0.count), dice.values(.float32, shapes.1.count)],
+          .init(dtype: .float32, shape: shapes.2))
       }
     }
   }

@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
   kv_reduction kind;
   kv_dtype dtype;
-  kv_dot dot; // rows: read without the prologue
+  kv_dot dot;             // rows: read without the prologue
   kv_expression prologue; // its value is prologue_value
   int32_t prologue_value;
   kv_expression epilogue; // over outer
