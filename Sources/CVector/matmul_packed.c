@@ -15,6 +15,10 @@
 #define ROWS 64
 // Floating-point operations of one product.
 #define MOST 5e8
+// Thin products: rows at most, columns at a time, and the copy of the rows.
+#define THIN_ROWS 64
+#define THIN_COLUMNS 64
+#define THIN_BYTES (512 << 10)
 // A copy's lines are an odd number of cache lines apart.
 #define GAP 16
 
@@ -41,8 +45,23 @@ bool kv_packs_matmul(const kv_matmul* s, const kv_kernels* k) {
   return k->has_fast_products && s->dtype == KV_F32 && (double)s->m * (double)s->n * (double)s->k < MOST / 2 &&
          s->m % 8 == 0 && s->n % 16 == 0 && s->k >= 8 && has_unit_stride(&s->lhs) && has_unit_stride(&s->rhs);
 }
+// The left-hand side of a thin product, in whole vectors of rows and columns.
+static int64_t thin_panel_bytes(const kv_matmul* s) { return (s->m + 15) / 16 * 16 * ((s->k + 15) / 16 * 16) * 4; }
+static int64_t thin_bytes(const kv_matmul* s) {
+  return thin_panel_bytes(s) + THIN_COLUMNS * ((s->m + 15) / 16 * 16) * 4;
+}
+
+// Few rows by a right-hand side whose columns are contiguous, as a batch by a layer's weights: packing that would cost
+// a quarter of the work. Instead it is read where it lies, as the left-hand side of the transposed product, and the few
+// rows are packed.
+static bool is_thin(const kv_matmul* s) {
+  return s->m <= THIN_ROWS && s->m % 16 == 0 && s->rhs.row == 1 && s->lhs.column == 1 &&
+         thin_panel_bytes(s) <= THIN_BYTES;
+}
+
 int64_t kv_packed_matmul_scratch(const kv_matmul* s) {
-  return s->dtype == KV_F32 ? frame_bytes(s) + panel_bytes(s) + copy_bytes() : 0;
+  if (s->dtype != KV_F32) return 0;
+  return frame_bytes(s) + (is_thin(s) ? thin_bytes(s) : panel_bytes(s) + copy_bytes());
 }
 
 // Rows first ..< first + depth of the columns from `column` on as panels [width / 16, depth, 16].
@@ -77,6 +96,32 @@ static void copy_rows(kv_product* product, int64_t rows, int64_t depth, float* t
   *(by_rows ? &product->a_row : &product->a_column) = (long)step;
 }
 
+static void thin_product(const packed_job* job, const float* lhs, const float* rhs, int64_t rows, int64_t columns,
+                         float* to, float* panels) {
+  const kv_matmul* s = job->s;
+  const int64_t lanes = (rows + 15) / 16 * 16;
+  float* sums = panels + thin_panel_bytes(s) / 4;
+  job->k->pack_panels(lhs, (long)s->lhs.row, (long)rows, (long)s->k, panels);
+  for (int64_t j = 0; j < columns; j += THIN_COLUMNS) {
+    const int64_t width = columns - j < THIN_COLUMNS ? columns - j : THIN_COLUMNS;
+    const kv_product product = {.m = (long)width,
+                                .n = (long)lanes,
+                                .k = (long)s->k,
+                                .a = rhs + j * s->rhs.column,
+                                .a_row = (long)s->rhs.column,
+                                .a_column = 1,
+                                .b = panels,
+                                .b_row = 16,
+                                .b_panel = (long)(16 * s->k),
+                                .c = sums,
+                                .c_row = (long)lanes};
+    job->k->product(&product);
+    for (int64_t i = 0; i < rows; i += 16)
+      job->k->planes_from_pixels(sums + i, 0, (long)lanes, 1, (long)width, (long)(rows - i < 16 ? rows - i : 16),
+                                 to + i * s->n + j, (long)s->n);
+  }
+}
+
 static void packed_task(void* context, long task, int thread) {
   const packed_job* job = context;
   const kv_matmul* s = job->s;
@@ -90,17 +135,25 @@ static void packed_task(void* context, long task, int thread) {
   char* scratch = kv_scratch(thread);
   float *panels = (float*)(scratch + frame_bytes(s)), *copy = panels + panel_bytes(s) / 4;
   const bool copies = is_crowded(&s->lhs) && s->lhs.row != s->lhs.column && n >= 128;
+  // Few rows read the right-hand side so rarely that copying it would not pay.
+  const bool in_place = s->m <= THIN_ROWS && s->rhs.column == 1;
   kv_frame* frame = NULL;
   if (s->has_epilogue) {
     frame = kv_frame_begin(&s->epilogue, job->binding, scratch);
     frame->result = (char*)whole;
+  }
+  if (is_thin(s)) {
+    const int64_t first = (b * s->m + row) * s->n + column;
+    thin_product(job, lhs + row * s->lhs.row, rhs + column * s->rhs.column, m, n, whole + first, panels);
+    for (int64_t r = 0; frame && r < m; r++) kv_frame_range(frame, first + r * s->n, n);
+    return;
   }
   for (int64_t j = column; j < column + n; j += WIDTH) {
     const int64_t width = column + n - j < WIDTH ? column + n - j : WIDTH;
     for (int64_t p = 0; p < s->k; p += DEPTH) {
       const int64_t depth = s->k - p < DEPTH ? s->k - p : DEPTH;
       const bool is_last = p + depth == s->k;
-      pack(job, rhs, p, depth, j, width, panels);
+      if (!in_place) pack(job, rhs, p, depth, j, width, panels);
       const int64_t step = copies || (is_last && frame) ? ROWS : m;
       for (int64_t i = row; i < row + m; i += step) {
         const int64_t rows = row + m - i < step ? row + m - i : step, first = (b * s->m + i) * s->n + j;
@@ -110,9 +163,9 @@ static void packed_task(void* context, long task, int thread) {
                               .a = lhs + i * s->lhs.row + p * s->lhs.column,
                               .a_row = (long)s->lhs.row,
                               .a_column = (long)s->lhs.column,
-                              .b = panels,
-                              .b_row = 16,
-                              .b_panel = (long)(16 * depth),
+                              .b = in_place ? rhs + p * s->rhs.row + j : panels,
+                              .b_row = in_place ? (long)s->rhs.row : 16,
+                              .b_panel = in_place ? 16 : (long)(16 * depth),
                               .c = whole + first,
                               .c_row = (long)s->n,
                               .accumulate = p > 0};
