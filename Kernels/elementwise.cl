@@ -6,6 +6,7 @@
 //   PREPARE     reads dims and strides into locals; declares LAST, the length of the last axis
 //   ROW(row)    sets the operands' addresses at the beginning of a row of the last axis
 //   EVALUATE(k) evaluates at element k of that row and stores
+//   EVALUATE_VECTOR(k)  the same for the elements k ..< k + 16, if the host can write it (CPU style)
 // The space is `count` elements in row-major order; `chunk` counts the elements of one CPU-style work-item.
 
 #if !defined(NAME) || !defined(PARAMETERS) || !defined(PREPARE) || !defined(ROW) || !defined(EVALUATE)
@@ -21,8 +22,12 @@ KERNEL void NAME(PARAMETERS const long count, const long chunk) {
     const long row = i / LAST, first = i - row * LAST;
     const long last = min((long)LAST, first + end - i);
     ROW(row)
+    long k = first;
+#ifdef EVALUATE_VECTOR
+    for (; k + 16 <= last; k += 16) { EVALUATE_VECTOR(k) }
+#endif
     INDEPENDENT
-    for (long k = first; k < last; k++) { EVALUATE(k) }
+    for (; k < last; k++) { EVALUATE(k) }
     i += last - first;
   }
 }

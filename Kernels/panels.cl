@@ -120,8 +120,15 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS LEFT_PARAMETERS RHS
   for (int r = 0; r < rows_here; r++) {
     const long row = b * m + i0 + r;
     OUTER(row, x)
+    int l = 0;
+#ifdef FINISH_VECTOR
+    for (; l + 16 <= columns_here; l += 16) {
+      const float16 result = vload16(0, sums + r * NR + l);
+      FINISH_VECTOR(l)
+    }
+#endif
     INDEPENDENT
-    for (int l = 0; l < columns_here; l++) { PUT(l, sums[r * NR + l]) }
+    for (; l < columns_here; l++) { PUT(l, sums[r * NR + l]) }
   }
 }
 

@@ -135,8 +135,15 @@ KERNEL void NAME(PARAMETERS GLOBAL const T* packed, const long packed_at, const 
           for (int y = 0; y < rows_here; y++) {
             GLOBAL const T* from = sums + (i - panel * MR) * sums_pitch + y * (long)pitch;
             const long at = (TURN(turn, 0) + (y0 + y) * (long)out_step_y) * out_width + TURN(turn, 1);
+            int x = 0;
+#if defined(FINISH_VECTOR) && !defined(SPREAD)
+            for (; x + 16 <= columns_here; x += 16) {
+              const float16 result = vload16(0, from + x);
+              FINISH_VECTOR(at + x)
+            }
+#endif
             INDEPENDENT
-            for (int x = 0; x < columns_here; x++) {
+            for (; x < columns_here; x++) {
               const T result = from[x];
 #ifdef SPREAD
               const long l = at + x * (long)out_step_x;

@@ -43,10 +43,16 @@
 #define FOR_EACH(i, count, chunk) for (long i = GLOBAL_ID(0); i < (count); i += GLOBAL_SIZE(0))
 #endif
 
+// A call that the compiler leaves in a loop keeps it from becoming vectors.
+#define INLINED inline __attribute__((always_inline))
+
 // NaN if either is.
+#define KILN_EXTREMES(T)                                                                                               \
+  INLINED T kiln_maximum_##T(const T a, const T b) { return a != a ? a : b != b ? b : a > b ? a : b; }                 \
+  INLINED T kiln_minimum_##T(const T a, const T b) { return a != a ? a : b != b ? b : a < b ? a : b; }
+
 #define KILN_FLOAT_FUNCTIONS(T)                                                                                        \
-  inline T kiln_maximum_##T(const T a, const T b) { return a != a ? a : b != b ? b : a > b ? a : b; }                  \
-  inline T kiln_minimum_##T(const T a, const T b) { return a != a ? a : b != b ? b : a < b ? a : b; }                  \
+  KILN_EXTREMES(T)                                                                                                     \
   /* Python's %: the sign of the divisor. */                                                                           \
   inline T kiln_remainder_##T(const T a, const T b) {                                                                  \
     const T r = fmod(a, b);                                                                                            \
@@ -121,71 +127,76 @@ KILN_FLOAT_FUNCTIONS(double)
 KILN_ERF_INVERSE(double, 4)
 #endif
 
-// Elementary functions of float without branches or calls, so that loops over them are vectorised: the CPU device's,
-// with the same bounds (docs/numerics.md). GPUs have their own.
+// Elementary functions of float and of vectors without branches or calls, the same bits in both: the CPU device's, with
+// the same bounds (docs/numerics.md). GPUs have their own.
 #ifdef STYLE_CPU
-// e^x = 2^n e^r, |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to a whole number.
-inline float kiln_exp_reduce(const float x, float* n) {
-  *n = fma(x, 0x1.715476p+0f, 0x1.8p23f) - 0x1.8p23f;
-  return fma(*n, -0x1.7f7d1cp-20f, fma(*n, -0x1.62e400p-1f, x));
-}
-// Of a whole number in -126...127.
-inline float kiln_power_of_two(const float n) { return as_float((as_int(n + 0x1.8p23f) + 127) << 23); }
-inline float kiln_exp_float(const float x) {
-  const float most = x > 89.0f ? 89.0f : x, y = most < -104.0f ? -104.0f : most;
-  float n;
-  const float r = kiln_exp_reduce(y, &n);
-  float p = fma(0x1.6db530p-10f, r, 0x1.123b9cp-7f);
-  p = fma(p, r, 0x1.55545cp-5f);
-  p = fma(p, r, 0x1.55548ep-3f);
-  p = fma(p, r, 0x1.000000p-1f);
-  p = fma(p, r * r, r) + 1.0f;
-  // Two factors: 2^128 and 2^-150 are beyond one.
-  const float half_n = trunc(n * 0.5f);
-  return p * kiln_power_of_two(half_n) * kiln_power_of_two(n - half_n);
-}
-inline float kiln_expm1_float(const float x) {
-  const float most = x > 89.0f ? 89.0f : x, y = most < -20.0f ? -20.0f : most;
-  float n;
-  const float r = kiln_exp_reduce(y, &n);
-  float p = fma(0x1.a1a1dcp-13f, r, 0x1.6d74a6p-10f);
-  p = fma(p, r, 0x1.111090p-7f);
-  p = fma(p, r, 0x1.5554aep-5f);
-  p = fma(p, r, 0x1.555556p-3f);
-  p = fma(p, r, 0x1.000000p-1f);
-  p = fma(p, r * r, r);
-  // Half the scale, so that n = 128 does not overflow early.
-  const float s = kiln_power_of_two(n - 1.0f);
-  const float result = 2.0f * fma(s, p, s - 0.5f);
-  return x == 0.0f ? x : result;
-}
-inline float kiln_tanh_float(const float x) {
-  const float a = fabs(x), e = kiln_expm1_float((a > 10.0f ? 10.0f : a) * 2.0f);
-  const float result = copysign(e / (e + 2.0f), x);
-  return x != x ? x : result;
-}
-inline float kiln_erf_float(const float x) {
-  const float a = fabs(x), z = x * x, b = a > 4.0f ? 4.0f : a;
-  float p = fma(-0x1.44cfc4p-17f, z, 0x1.d8b892p-14f);
-  p = fma(p, z, -0x1.bcd7e0p-11f);
-  p = fma(p, z, 0x1.562b1ap-8f);
-  p = fma(p, z, -0x1.b829d8p-6f);
-  p = fma(p, z, 0x1.ce2f0ap-4f);
-  p = fma(p, z, -0x1.812746p-2f);
-  p = fma(p, z, 0.12837916706f);
-  const float small = fma(p, x, x);
-  // Above 0.97: 1 - exp(log(erfc)); beyond 4 the result is 1.
-  float q = fma(-0x1.68a4e6p-16f, b, 0x1.cc6f90p-12f);
-  q = fma(q, b, -0x1.12d512p-8f);
-  q = fma(q, b, 0x1.9c8836p-6f);
-  q = fma(q, b, -0x1.bbe4c4p-4f);
-  q = fma(q, b, -0x1.443b00p-1f);
-  q = fma(q, b, -0x1.212aa2p+0f);
-  q = fma(q, b, 0x1.80b528p-13f);
-  const float large = copysign(1.0f - kiln_exp_float(q), x);
-  const float result = a < 0.97f ? small : large;
-  return x != x ? x : result;
-}
+#define KILN_VECTOR_FUNCTIONS(F, I)                                                                                    \
+  /* e^x = 2^n e^r, |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to a whole number. */                                   \
+  INLINED F kiln_exp_reduce_##F(const F x, F* n) {                                                                     \
+    *n = fma(x, (F)0x1.715476p+0f, (F)0x1.8p23f) - (F)0x1.8p23f;                                                       \
+    return fma(*n, -(F)0x1.7f7d1cp-20f, fma(*n, -(F)0x1.62e400p-1f, x));                                               \
+  }                                                                                                                    \
+  /* Of a whole number in -126...127. */                                                                               \
+  INLINED F kiln_power_of_two_##F(const F n) { return as_##F((as_##I(n + (F)0x1.8p23f) + 127) << 23); }                \
+  INLINED F kiln_exp_##F(const F x) {                                                                                  \
+    const F most = x > (F)89.0f ? (F)89.0f : x, y = most < -(F)104.0f ? -(F)104.0f : most;                             \
+    F n;                                                                                                               \
+    const F r = kiln_exp_reduce_##F(y, &n);                                                                            \
+    F p = fma((F)0x1.6db530p-10f, r, (F)0x1.123b9cp-7f);                                                               \
+    p = fma(p, r, (F)0x1.55545cp-5f);                                                                                  \
+    p = fma(p, r, (F)0x1.55548ep-3f);                                                                                  \
+    p = fma(p, r, (F)0x1.000000p-1f);                                                                                  \
+    p = fma(p, r * r, r) + (F)1.0f;                                                                                    \
+    /* Two factors: 2^128 and 2^-150 are beyond one. */                                                                \
+    const F half_n = trunc(n * (F)0.5f);                                                                               \
+    return p * kiln_power_of_two_##F(half_n) * kiln_power_of_two_##F(n - half_n);                                      \
+  }                                                                                                                    \
+  INLINED F kiln_expm1_##F(const F x) {                                                                                \
+    const F most = x > (F)89.0f ? (F)89.0f : x, y = most < -(F)20.0f ? -(F)20.0f : most;                               \
+    F n;                                                                                                               \
+    const F r = kiln_exp_reduce_##F(y, &n);                                                                            \
+    F p = fma((F)0x1.a1a1dcp-13f, r, (F)0x1.6d74a6p-10f);                                                              \
+    p = fma(p, r, (F)0x1.111090p-7f);                                                                                  \
+    p = fma(p, r, (F)0x1.5554aep-5f);                                                                                  \
+    p = fma(p, r, (F)0x1.555556p-3f);                                                                                  \
+    p = fma(p, r, (F)0x1.000000p-1f);                                                                                  \
+    p = fma(p, r * r, r);                                                                                              \
+    /* Half the scale, so that n = 128 does not overflow early. */                                                     \
+    const F s = kiln_power_of_two_##F(n - (F)1.0f);                                                                    \
+    const F result = (F)2.0f * fma(s, p, s - (F)0.5f);                                                                 \
+    return x == (F)0.0f ? x : result;                                                                                  \
+  }                                                                                                                    \
+  INLINED F kiln_tanh_##F(const F x) {                                                                                 \
+    const F a = fabs(x), e = kiln_expm1_##F((a > (F)10.0f ? (F)10.0f : a) * (F)2.0f);                                  \
+    const F result = copysign(e / (e + (F)2.0f), x);                                                                   \
+    return x != x ? x : result;                                                                                        \
+  }                                                                                                                    \
+  INLINED F kiln_erf_##F(const F x) {                                                                                  \
+    const F a = fabs(x), z = x * x, b = a > (F)4.0f ? (F)4.0f : a;                                                     \
+    F p = fma(-(F)0x1.44cfc4p-17f, z, (F)0x1.d8b892p-14f);                                                             \
+    p = fma(p, z, -(F)0x1.bcd7e0p-11f);                                                                                \
+    p = fma(p, z, (F)0x1.562b1ap-8f);                                                                                  \
+    p = fma(p, z, -(F)0x1.b829d8p-6f);                                                                                 \
+    p = fma(p, z, (F)0x1.ce2f0ap-4f);                                                                                  \
+    p = fma(p, z, -(F)0x1.812746p-2f);                                                                                 \
+    p = fma(p, z, (F)0.12837916706f);                                                                                  \
+    const F small = fma(p, x, x);                                                                                      \
+    /* Above 0.97: 1 - exp(log(erfc)); beyond 4 the result is 1. */                                                    \
+    F q = fma(-(F)0x1.68a4e6p-16f, b, (F)0x1.cc6f90p-12f);                                                             \
+    q = fma(q, b, -(F)0x1.12d512p-8f);                                                                                 \
+    q = fma(q, b, (F)0x1.9c8836p-6f);                                                                                  \
+    q = fma(q, b, -(F)0x1.bbe4c4p-4f);                                                                                 \
+    q = fma(q, b, -(F)0x1.443b00p-1f);                                                                                 \
+    q = fma(q, b, -(F)0x1.212aa2p+0f);                                                                                 \
+    q = fma(q, b, (F)0x1.80b528p-13f);                                                                                 \
+    const F large = copysign((F)1.0f - kiln_exp_##F(q), x);                                                            \
+    const F result = a < (F)0.97f ? small : large;                                                                     \
+    return x != x ? x : result;                                                                                        \
+  }
+
+KILN_VECTOR_FUNCTIONS(float, int)
+KILN_VECTOR_FUNCTIONS(float16, int16)
+KILN_EXTREMES(float16)
 #else
 #define kiln_exp_float exp
 #define kiln_expm1_float expm1

@@ -4,6 +4,7 @@
 //   NAME, PARAMETERS, PREPARE, OUTER(row, x), FINISH(l)  as in reduce.cl; the outer space is [rows, n], where
 //               row = b * m + i
 //   T           the type of the elements (unsigned for integers, which wrap); MULTIPLY_ADD(a, b, c) = a * b + c
+//   FINISH_VECTOR(l)  FINISH for the columns l ..< l + 16, `result` being float16, if the host can write it (CPU style)
 //   RESULT(v)   the family's result of v, if not v itself
 //   RHS_K_FAST, LHS_K_FAST  neighbours along p are neighbours in memory
 //   LHS_TWO_LEVELS, RHS_TWO_LEVELS  p is counted in blocks

@@ -13,16 +13,15 @@ extension Planner {
       outer: dims, inner: [], operands: step.operands.map(padded), outputs: step.outputs.map(padded),
       expressions: [step.expression], scalarTypes: scalarTypes)
     let values = point.evaluate(step.expression, register: "r", base: "b", k: nil, l: "k")
-    let kernel = KernelText(
-      files: ["elementwise"],
-      macros: [
-        ("INDEX", point.fitsInt && style == .gpu ? "int" : "long"),
-        ("PARAMETERS", point.parameters),
-        ("PREPARE", point.prepare),
-        ("LAST", point.outerLast),
-        ("ROW(row)", point.outerAddresses(row: "row", x: nil)),
-        ("EVALUATE(k)", values.statements.joined(separator: " ") + " " + point.stores(values.outputs, l: "k")),
-      ])
+    var macros = [
+      ("INDEX", point.fitsInt && style == .gpu ? "int" : "long"), ("PARAMETERS", point.parameters),
+      ("PREPARE", point.prepare), ("LAST", point.outerLast), ("ROW(row)", point.outerAddresses(row: "row", x: nil)),
+      ("EVALUATE(k)", values.statements.joined(separator: " ") + " " + point.stores(values.outputs, l: "k")),
+    ]
+    if style == .cpu, let text = point.evaluateVector(step.expression, register: "r", l: "k") {
+      macros.append(("EVALUATE_VECTOR(k)", text))
+    }
+    let kernel = KernelText(files: ["elementwise"], macros: macros)
     let count = dims.reduce(1, *)
     let arguments = point.arguments(tableAt: enter(point.table)) + [.long(count)]
     switch style {

@@ -14,7 +14,7 @@ struct ExpressionText {
   /// The registers of the expression's outputs.
   private(set) var outputs: [String] = []
 
-  init(_ expression: Expression, register: String, names: Names) {
+  init(_ expression: Expression, register: String, names: Names, lanes: Lanes = .one) {
     func r(_ index: Int) -> String { "\(register)\(index)" }
     for (index, instruction) in expression.instructions.enumerated() {
       let dtype = expression.dtypes[index]
@@ -22,14 +22,14 @@ struct ExpressionText {
       switch instruction {
       case .load(let operand): value = names.load(operand)
       case .address(let operand): value = names.address(operand)
-      case .scalar(let scalar): value = names.scalar(scalar)
+      case .scalar(let scalar): value = lanes == .one ? names.scalar(scalar) : "(float16)(\(names.scalar(scalar)))"
       case .result: value = "result"
       case .unary(let op, let x):
-        value = ExpressionText.unary(op, r(x), expression.dtypes[x])
+        value = ExpressionText.unary(op, r(x), expression.dtypes[x], lanes)
       case .binary(let op, let a, let b):
-        value = ExpressionText.binary(op, r(a), r(b), expression.dtypes[a])
+        value = ExpressionText.binary(op, r(a), r(b), expression.dtypes[a], lanes)
       case .select(let condition, let then, let otherwise): value = "\(r(condition)) ? \(r(then)) : \(r(otherwise))"
-      case .cast(let x): value = ExpressionText.cast(r(x), from: expression.dtypes[x], to: dtype)
+      case .cast(let x): value = ExpressionText.cast(r(x), from: expression.dtypes[x], to: dtype, lanes)
       case .random(let distribution, let key, let counter, let position):
         let function =
           switch distribution {
@@ -40,32 +40,34 @@ struct ExpressionText {
         value =
           "kiln_random_\(function)_\(dtype.openCL)((ulong)\(names.scalar(key)), (ulong)\(names.scalar(counter)), \(r(position)))"
       }
-      statements.append("const \(dtype.openCL) \(r(index)) = \(value);")
+      statements.append("const \(lanes.type(dtype)) \(r(index)) = \(value);")
     }
     outputs = expression.outputs.map(r)
   }
 
-  private static func unary(_ op: UnaryOp, _ x: String, _ dtype: DType) -> String {
+  private static func unary(_ op: UnaryOp, _ x: String, _ dtype: DType, _ lanes: Lanes) -> String {
     let row = op.row
     let wraps = !dtype.isFloat && (op == .negate || op == .square)
     let text = dtype.isFloat ? row.openCL : row.openCLInteger ?? row.openCL
     let operand = wraps ? "((\(dtype.openCLWrapping))\(x))" : x
-    let body = substitute(text, ["x": operand, "T": dtype.openCL], type: dtype.openCL)
-    return "(\(row.isPredicate ? "uchar" : dtype.openCL))(\(body))"
+    let body = substitute(text, ["x": operand, "T": lanes.type(dtype)], type: lanes.type(dtype))
+    return "(\(lanes.type(row.isPredicate ? .bool : dtype)))(\(body))"
   }
 
-  private static func binary(_ op: BinaryOp, _ a: String, _ b: String, _ dtype: DType) -> String {
+  private static func binary(_ op: BinaryOp, _ a: String, _ b: String, _ dtype: DType, _ lanes: Lanes) -> String {
     let row = op.row
     let wraps = !dtype.isFloat && (op == .add || op == .subtract || op == .multiply)
     let text = dtype.isFloat ? row.openCL : row.openCLInteger ?? row.openCL
     func operand(_ name: String) -> String { wraps ? "((\(dtype.openCLWrapping))\(name))" : name }
-    let body = substitute(text, ["a": operand(a), "b": operand(b), "T": dtype.openCL], type: dtype.openCL)
-    return "(\(row.isPredicate ? "uchar" : dtype.openCL))(\(body))"
+    let body = substitute(
+      text, ["a": operand(a), "b": operand(b), "T": lanes.type(dtype)], type: lanes.type(dtype))
+    return "(\(lanes.type(row.isPredicate ? .bool : dtype)))(\(body))"
   }
 
   /// The rules of docs/numerics.md.
-  static func cast(_ x: String, from: DType, to: DType) -> String {
+  static func cast(_ x: String, from: DType, to: DType, _ lanes: Lanes) -> String {
     if from == to { return x }
+    if lanes == .sixteen { return to == .bool ? "(\(x) != 0)" : "(\(x) ? (float16)(1) : (float16)(0))" }
     switch to {
     case .bool: return "(uchar)(\(x) != 0)"
     case .float32, .float64: return "(\(to.openCL))\(x)"

@@ -102,7 +102,11 @@ extension Planner {
       ("OUTER(row, x)", point.outerAddresses(row: "row", x: "x")), ("FINISH(l)", finish(product.epilogue, point)),
       ("PARAMETERS", point.parameters), ("RESULT_TYPE", product.dtype.openCL),
     ]
-    if segments > 1 { macros.append(("PARTIAL", "")) }
+    if segments > 1 {
+      macros.append(("PARTIAL", ""))
+    } else if style == .cpu, let text = point.evaluateVector(product.epilogue, register: "e", l: "l") {
+      macros.append(("FINISH_VECTOR(l)", text))
+    }
     var text = ProductText(point: point, macros: macros, arguments: point.arguments(tableAt: enter(point.table)))
     if segments > 1 {
       text.part = [

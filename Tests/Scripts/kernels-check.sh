@@ -14,6 +14,9 @@ prepare='-DPREPARE=const long LAST = dims[0], INNER_LAST = dims[1], OUTER_LAST =
 elementwise=("$parameters" "$prepare"
   '-DROW(row)=GLOBAL const T *from = a0 + a0_at + (row) * LAST; GLOBAL T *to = r0 + r0_at + (row) * LAST;'
   '-DEVALUATE(k)=to[k] = from[k] + (T)1;')
+# The same for sixteen floats.
+elementwise_vector=('-DEVALUATE_VECTOR(k)=vstore16(vload16(0, from + (k)) + (float16)(1), 0, to + (k));')
+product_vector=('-DFINISH_VECTOR(l)=vstore16(result + vload16(0, from + (l)), 0, to + (l));')
 outer='-DOUTER(o, x)=GLOBAL const T *base = a0 + a0_at + (o) + (x), *from = base; GLOBAL T *to = r0 + r0_at + (o) + (x);'
 reduction=("$parameters" "$prepare" "$outer" -DSTATE=long '-DINNER(row)=from = base + (row) * INNER_LAST;'
   '-DVALUE(k, l)=const T value = from[(k) + (l)];' '-DFINISH(l)=to[l] = (T)result;' -DCOLUMNS=8)
@@ -69,6 +72,8 @@ check_all() {
   for style in "${styles[@]}"; do
     for type in "${types[@]}"; do
       check elementwise -DT="$type" $style "${elementwise[@]}"
+      [ "$type$style" = float-DSTYLE_CPU ] &&
+        check elementwise -DT=float $style "${elementwise[@]}" "${elementwise_vector[@]}"
       for form in ROWS COLUMNS FINAL; do
         for partial in '' -DPARTIAL; do
           [ "$form$partial" = FINAL-DPARTIAL ] && continue
@@ -144,6 +149,11 @@ check_all() {
       check filters "${vectors[@]}" -DSTYLE_CPU $partial -DFR=2 -DFC=2 '-DALL_ROWS(F)=F(0) F(1)' \
         '-DALL_COLUMNS(F, r)=F(r, 0) F(r, 1)' '-DSUM_LANES(v)=(v.s0 + v.s1)' "${product[@]}"
     done
+    if [ "$type" = float ]; then
+      check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PANELS "${registers_12x2[@]}" -DGROUP=48 -DDEPTH=128 \
+        "${product[@]}" "${product_vector[@]}"
+      check planes "${vectors[@]}" -DSTYLE_CPU -DFORM_SUMS "${registers_8x3[@]}" "${product[@]}" "${product_vector[@]}"
+    fi
     check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_12x2[@]}" "${product[@]}"
     check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_8x3[@]}" -DLHS_K_FAST -DLHS_TWO_LEVELS \
       "${product[@]}"
