@@ -31,6 +31,7 @@ let package = Package(
       exclude: [
         "prelude.cl", "random.cl", "elementwise.cl", "reduce.cl", "scan.cl", "sort.cl", "rowwise.cl", "product.cl",
         "tiles.cl", "panels.cl", "convolution.cl", "planes.cl", "filters.cl", "singles.cl", "pool.cl", "gather.cl",
+        "attention.cl", "attention_panels.cl", "attention_tiles.cl",
       ]),
 
     .target(name: "KilnEngine", swiftSettings: strict),

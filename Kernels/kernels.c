@@ -39,6 +39,15 @@ static const char planes[] = {
 static const char filters[] = {
 #embed "filters.cl"
     , 0};
+static const char attention[] = {
+#embed "attention.cl"
+    , 0};
+static const char attention_panels[] = {
+#embed "attention_panels.cl"
+    , 0};
+static const char attention_tiles[] = {
+#embed "attention_tiles.cl"
+    , 0};
 static const char convolution[] = {
 #embed "convolution.cl"
     , 0};
@@ -65,6 +74,9 @@ static const struct {
     {"product", product},
     {"tiles", tiles},
     {"panels", panels},
+    {"attention", attention},
+    {"attention_panels", attention_panels},
+    {"attention_tiles", attention_tiles},
     {"convolution", convolution},
     {"planes", planes},
     {"filters", filters},

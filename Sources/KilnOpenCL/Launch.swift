@@ -59,7 +59,7 @@ struct Planner {
     case .scan(let step): plan(step)
     case .argsort(let step): plan(step)
     case .rowwise(let step): plan(step)
-    case .attention: break  // `OpenCLDriver.compile` refuses programs that have one
+    case .attention(let step): plan(step)
     case .matmul(let step): plan(step)
     case .convolution(let step): plan(step)
     case .pool(let step): plan(step)

@@ -70,6 +70,8 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
     _ = kcl_release_context(context)
   }
 
+  public var fusesAttention: Bool { true }
+
   public func supports(_ dtype: DType) -> Bool { dtype != .float64 || hardware.hasDouble }
 
   public func allocate(byteCount: Int) throws -> Buffer { try pool.allocate(byteCount) }
@@ -106,11 +108,6 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
   func compile(_ program: Program, tiling: Tiling) throws -> any CompiledProgram {
     for type in program.inputs + program.outputs where !supports(type.dtype) {
       throw DeviceError.unsupportedDType(device: name, dtype: type.dtype, reason: "the device has no cl_khr_fp64")
-    }
-    for case .attention in program.steps {
-      throw DeviceError.unavailable(
-        device: name, reason: "the program has an attention step, which OpenCL devices have no kernel for",
-        fix: "build the graph on this device: `dotProductAttention` is then made of products and a softmax")
     }
     var planner = Planner(
       style: style, computeUnits: hardware.computeUnits, maxGroupSize: hardware.maxGroupSize,

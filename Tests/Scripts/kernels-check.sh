@@ -155,6 +155,20 @@ check_all() {
       check planes "${vectors[@]}" -DSTYLE_CPU -DFORM_SUMS "${registers_8x3[@]}" "${product[@]}" "${product_vector[@]}"
     fi
     check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_12x2[@]}" "${product[@]}"
+    if [[ $type != u* ]]; then
+      local mask=int16 causal
+      [ $type = double ] && mask=long8
+      for causal in '' -DCAUSAL; do
+        for form in FORWARD GRADIENT; do
+          check attention,attention_panels "${vectors[@]}" -DSTYLE_CPU $causal -DFORM_$form "${registers_12x2[@]}" \
+            '-DMULTIPLY_ADD(a, b, c)=fma(a, b, c)' '-DEXP(v)=exp(v)' -DMASK=$mask "-DLANES=(($mask)(0))" \
+            '-DSUM_LANES(v)=(v.s0 + v.s1)' '-DMAX_LANES(v)=fmax(v.s0, v.s1)'
+        done
+        for form in FORWARD STATISTICS QUERIES KEYS; do
+          check attention,attention_tiles -DT=$type $causal -DFORM_$form '-DEXP(v)=exp(v)'
+        done
+      done
+    fi
     check product,panels "${vectors[@]}" -DSTYLE_CPU -DFORM_PACK "${registers_8x3[@]}" -DLHS_K_FAST -DLHS_TWO_LEVELS \
       "${product[@]}"
     [[ $type == u* ]] && continue
@@ -184,7 +198,7 @@ check_all
 for name in Kernels/*.cl; do
   base=$(basename "$name" .cl)
   case $base in
-  prelude | random | convolution | product) ;; # part of every job, or of tiles' and panels'
+  prelude | random | convolution | product | attention) ;; # part of every job, or of tiles' and panels'
   *) [ -n "${checked[$base]:-}" ] || {
     echo "kernels-check: $name has no line in the matrix" >&2
     exit 1
