@@ -6,9 +6,17 @@
 // Macros: those of product.cl, which is pasted before; MR, NV, VL, GROUP, DEPTH; VECTOR, VLOAD, VSTORE for vectors of
 // VL; ALL_ROWS(F), F(0) F(1) ... for MR rows; ALL_VECTORS(F, r), F(r, 0) F(r, 1) ... for NV vectors of a row.
 //   LHS_DIRECT   the left side is read where it lies: it is small
+//   CHAIN_PARAMETERS, CHAIN_BEGIN, CHAIN_END  one work-item does several products one after the other: they begin a loop
+//                over turns, in which the operands' offsets are the turn's, and end it
 
 #if !defined(NAME) || !defined(T) || !defined(MR)
 #error "panels.cl: define MR, a form and the rest of the list above, and product.cl's list"
+#endif
+
+#ifndef CHAIN_PARAMETERS
+#define CHAIN_PARAMETERS
+#define CHAIN_BEGIN
+#define CHAIN_END
 #endif
 
 #if defined(FORM_PACK)
@@ -66,7 +74,8 @@ KERNEL void NAME(GLOBAL T* packed, const long packed_at, BATCH_PARAMETERS LHS_PA
 
 // Global ids: column panels, groups of rows, batch entries x segments. `lhs_batch` is 0 when all entries share panels.
 KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS LEFT_PARAMETERS RHS_PARAMETERS SIZE_PARAMETERS,
-                 const long batches) {
+                 const long batches CHAIN_PARAMETERS) {
+  CHAIN_BEGIN
   PREPARE
   T sums[GROUP * NR];
   T tile[DEPTH * NR];
@@ -130,6 +139,7 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS BATCH_PARAMETERS LEFT_PARAMETERS RHS
     INDEPENDENT
     for (; l < columns_here; l++) { PUT(l, sums[r * NR + l]) }
   }
+  CHAIN_END
 }
 
 #else

@@ -24,6 +24,8 @@ struct Launch: Sendable {
   var local: [Int]?
   /// What it is for: see LaunchProfile.
   var note = ""
+  /// The kernel that stands for several such launches in a row: see LaunchChains.
+  var chained: KernelText?
 }
 
 /// What the plans of the families write to.
@@ -33,8 +35,9 @@ struct Planner {
   let maxGroupSize: Int
   let scalarTypes: [DType]
   let tiling: Tiling
-  private(set) var launches: [Launch] = []
+  var launches: [Launch] = []
   private(set) var table: [Int] = []
+  private var entered: [[Int]: Int] = [:]
   /// The most scratch memory that a step needs.
   private(set) var scratchBytes = 0
   /// Whether a run may report a bad index.
@@ -67,8 +70,10 @@ struct Planner {
     }
   }
 
-  /// Puts numbers into the table; gives the place of the first.
+  /// Puts numbers into the table, or finds them there; gives the place of the first.
   mutating func enter(_ numbers: [Int]) -> Int {
+    if let place = entered[numbers] { return place }
+    entered[numbers] = table.count
     table += numbers
     return table.count - numbers.count
   }
@@ -81,8 +86,11 @@ struct Planner {
     return at
   }
 
-  mutating func launch(_ kernel: KernelText, _ arguments: [Argument], global: [Int], local: [Int]) {
-    launches.append(Launch(kernel: kernel, arguments: arguments, global: global, local: local, note: note))
+  mutating func launch(
+    _ kernel: KernelText, _ arguments: [Argument], global: [Int], local: [Int], chained: KernelText? = nil
+  ) {
+    launches.append(
+      Launch(kernel: kernel, arguments: arguments, global: global, local: local, note: note, chained: chained))
   }
 
   /// Launches over `count` independent elements: the kernel's last argument is the chunk of a CPU-style work-item.

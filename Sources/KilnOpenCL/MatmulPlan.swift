@@ -198,10 +198,15 @@ extension Planner {
       product.batches * segments,
     ]
     if Planner.readsDirectly(product) {
+      let direct = panelMacros + [("LHS_DIRECT", "")]
+      let names = text.point.places.map(\.name) + ["lhs", "rhs"]
+      let isAlone = global.allSatisfy { $0 == 1 }
       launch(
-        KernelText(files: ["product", "panels"], macros: panelMacros + [("LHS_DIRECT", "")]),
+        KernelText(files: ["product", "panels"], macros: direct),
         text.arguments + text.part + batch + lhs + rightArguments(product) + sizes(product, length), global: global,
-        local: [1, 1, 1])
+        local: [1, 1, 1],
+        chained: isAlone
+          ? KernelText(files: ["product", "panels"], macros: direct + KernelText.chainMacros(names)) : nil)
       return
     }
     let panelsOfEntry = (product.m + rows - 1) / rows

@@ -113,6 +113,7 @@ public final class OpenCLDriver: DeviceDriver, @unchecked Sendable {  // handles
       style: style, computeUnits: hardware.computeUnits, maxGroupSize: hardware.maxGroupSize,
       scalarTypes: program.scalars, tiling: tiling)
     for step in program.steps { planner.plan(step) }
+    planner.chain()
     return try lock.withLock {
       try OpenCLProgram(driver: self, program: program, plan: planner, library: library)
     }
