@@ -6,7 +6,8 @@
 // Macros: those of product.cl, which is pasted before; MR, NV, VL, GROUP, DEPTH; VECTOR, VLOAD, VSTORE for vectors of
 // VL; ALL_ROWS(F), F(0) F(1) ... for MR rows; ALL_VECTORS(F, r), F(r, 0) F(r, 1) ... for NV vectors of a row.
 //   LHS_DIRECT   the left side is read where it lies: it is small
-//   CHAIN_PARAMETERS, CHAIN_BEGIN, CHAIN_END  one work-item does several products one after the other: they begin a loop
+//   CHAIN_PARAMETERS, CHAIN_BEGIN, CHAIN_END  one work-item does several products one after the other: they begin a
+//   loop
 //                over turns, in which the operands' offsets are the turn's, and end it
 
 #if !defined(NAME) || !defined(T) || !defined(MR)
@@ -24,19 +25,37 @@
 // Global ids: panels of all batch entries that differ.
 KERNEL void NAME(GLOBAL T* packed, const long packed_at, BATCH_PARAMETERS LHS_PARAMETERS const long m, const long depth,
                  const long panels, const long chunk) {
+  const long per = (m + MR - 1) / MR;
+#ifdef LHS_K_FAST
   FOR_EACH(e, panels, chunk) {
-    const long per = (m + MR - 1) / MR, b = e / per, i0 = (e - b * per) * MR;
+    const long b = e / per, i0 = (e - b * per) * MR;
     LHS_BATCH(b)
     GLOBAL T* to = packed + packed_at + e * depth * MR;
     const int width = (int)min((long)MR, m - i0);
-#ifdef LHS_K_FAST
     for (int r = 0; r < MR; r++)
       for (long p = 0; p < depth; p++) to[p * MR + r] = r < width ? LHS_VALUE(i0 + r, p) : (T)0;
-#else
-    for (long p = 0; p < depth; p++)
-      for (int r = 0; r < MR; r++) to[p * MR + r] = r < width ? LHS_VALUE(i0 + r, p) : (T)0;
-#endif
   }
+#else
+  // Several panels at a time, so that what is read of a row is more than a part of a cache line.
+  const long end = min((GLOBAL_ID(0) + 1) * chunk, panels);
+  for (long e = GLOBAL_ID(0) * chunk, count; e < end; e += count) {
+    const long b = e / per, first = e - b * per;
+    count = min(min(8L, end - e), per - first);
+    LHS_BATCH(b)
+    GLOBAL T* to = packed + packed_at + e * depth * MR;
+    const bool is_whole = (first + count) * MR <= m;
+    for (long p = 0; p < depth; p++, to += MR)
+      for (long c = 0; c < count; c++) {
+        const long i0 = (first + c) * MR;
+        if (is_whole) {
+          UNROLL
+          for (int r = 0; r < MR; r++) to[c * depth * MR + r] = LHS_VALUE(i0 + r, p);
+        } else {
+          for (int r = 0; r < MR; r++) to[c * depth * MR + r] = i0 + r < m ? LHS_VALUE(i0 + r, p) : (T)0;
+        }
+      }
+  }
+#endif
 }
 
 #elif defined(FORM_PANELS)

@@ -9,6 +9,9 @@
 //   OUTER(o, x) sets the operands' addresses at row o, element x of the outer space
 //   INNER(row)  moves them to a row of the inner space
 //   VALUE(k, l) evaluates the prologue at element k of that row, l outer elements on, giving `value`
+//   VALUE_VECTOR(k)  VALUE for the outer elements 0 ..< 16, `value` being float16: of float sums, if the host can write
+//   it
+//               (CPU style, FORM_COLUMNS with 16 COLUMNS)
 //   FINISH(l)   evaluates the epilogue of `result`, l outer elements on, and stores
 //   COLUMNS     the number of neighbouring outer points a work-item of the column form takes
 // and one of
@@ -117,6 +120,18 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS const long outer_count, const long i
       const long row = i / INNER_LAST, first = i - row * INNER_LAST;
       const long last = min((long)INNER_LAST, first + end - i);
       INNER(row)
+      i += last - first;
+#ifdef VALUE_VECTOR
+      if (width == COLUMNS) {
+        float16 sums = vload16(0, v);
+        for (long k = first; k < last; k++) {
+          VALUE_VECTOR(k)
+          sums += value;
+        }
+        vstore16(sums, 0, v);
+        continue;
+      }
+#endif
       for (long k = first; k < last; k++) {
         if (width == COLUMNS) {
           UNROLL
@@ -131,7 +146,6 @@ KERNEL void NAME(PARAMETERS PART_PARAMETERS const long outer_count, const long i
           }
         }
       }
-      i += last - first;
     }
     for (int l = 0; l < width; l++) { PUT(l, outer_row * OUTER_LAST + x + l, v[l], p[l]) }
   }

@@ -18,7 +18,7 @@ extension Planner {
       ("PREPARE", point.prepare), ("LAST", point.outerLast), ("ROW(row)", point.outerAddresses(row: "row", x: nil)),
       ("EVALUATE(k)", values.statements.joined(separator: " ") + " " + point.stores(values.outputs, l: "k")),
     ]
-    if style == .cpu, let text = point.evaluateVector(step.expression, register: "r", l: "k") {
+    if style == .cpu, let text = point.storeVector(step.expression, register: "r", l: "k") {
       macros.append(("EVALUATE_VECTOR(k)", text))
     }
     let kernel = KernelText(files: ["elementwise"], macros: macros)

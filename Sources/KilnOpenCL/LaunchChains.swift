@@ -60,8 +60,8 @@ extension Launch {
     var steps: [Int] = []
     for (here, there) in zip(arguments, first.arguments) {
       switch (here, there) {
-      case (.offset(let slot, let elements, let size), .offset(let other, let base, size)):
-        guard let ((bytes, byteBase)) = Launch.places(slot, other) else { return nil }
+      case (.offset(let slot, let elements, let size), .offset(let other, let base, let otherSize)):
+        guard size == otherSize, let (bytes, byteBase) = Launch.places(slot, other) else { return nil }
         steps.append((bytes - byteBase) / size + elements - base)
       case (.buffer(let slot), .buffer(let other)):
         if Launch.places(slot, other) == nil { return nil }

@@ -104,7 +104,7 @@ extension Planner {
     ]
     if segments > 1 {
       macros.append(("PARTIAL", ""))
-    } else if style == .cpu, let text = point.evaluateVector(product.epilogue, register: "e", l: "l") {
+    } else if style == .cpu, let text = point.storeVector(product.epilogue, register: "e", l: "l") {
       macros.append(("FINISH_VECTOR(l)", text))
     }
     var text = ProductText(point: point, macros: macros, arguments: point.arguments(tableAt: enter(point.table)))

@@ -192,32 +192,39 @@ struct PointText {
     }.joined(separator: " ")
   }
 
-  /// As `evaluate` at `<place>_b` and `stores`, for sixteen neighbours along the last outer axis; `nil` where the expression
-  /// or the layout of an operand has no text for that.
-  func evaluateVector(_ expression: Expression, register: String, l: String) -> String? {
-    let last = outer.count - 1
-    let (loaded, outputs) = (expression.loaded, places.filter(\.isOutput))
-    let inputs = places.filter { !$0.isOutput && $0.isLoaded }.filter { place in
-      loaded.contains { place.name == "in\($0)" }
+  /// As `evaluate`, for sixteen neighbours along the last outer axis; `nil` where the expression or the layout of an operand
+  /// has no text for that.
+  func evaluateVector(
+    _ expression: Expression, register: String, base: String, k: String?, l: String
+  ) -> ExpressionText? {
+    let (last, loaded) = (outer.count - 1, expression.loaded)
+    let inputs = places.filter { place in loaded.contains { place.name == "in\($0)" } }
+    guard expression.hasVectorText, inputs.allSatisfy({ (0...1).contains($0.operand.strides[last]) }) else {
+      return nil
     }
-    guard expression.hasVectorText, outputs.allSatisfy({ $0.operand.strides[last] == 1 }),
-      inputs.allSatisfy({ (0...1).contains($0.operand.strides[last]) })
-    else { return nil }
     func load(_ index: Int) -> String {
       guard let place = inputs.first(where: { $0.name == "in\(index)" }) else { return "0" }
-      let (at, isBool) = (address(place, base: "b", k: nil, l: l), place.operand.dtype == .bool)
+      let (at, isBool) = (address(place, base: base, k: k, l: l), place.operand.dtype == .bool)
       if place.operand.strides[last] == 0 {
         return isBool ? "(int16)(\(place.name)_p[\(at)] != 0 ? -1 : 0)" : "(float16)(\(place.name)_p[\(at)])"
       }
       let vector = "vload16(0, \(place.name)_p + (\(at)))"
       return isBool ? "(convert_int16(\(vector)) != 0)" : vector
     }
-    let text = ExpressionText(
+    return ExpressionText(
       expression, register: register,
       names: ExpressionText.Names(
         load: load, address: { _ in "0" },
         scalar: { scalar in "c\(scalars.firstIndex { $0.index == scalar } ?? 0)" }),
       lanes: .sixteen)
+  }
+
+  /// `evaluateVector` at `<place>_b` and the stores of its values.
+  func storeVector(_ expression: Expression, register: String, l: String) -> String? {
+    let outputs = places.filter(\.isOutput)
+    guard outputs.allSatisfy({ $0.operand.strides[outer.count - 1] == 1 }),
+      let text = evaluateVector(expression, register: register, base: "b", k: nil, l: l)
+    else { return nil }
     let stores = zip(outputs, text.outputs).map { place, value in
       let stored = place.operand.dtype == .bool ? "convert_uchar16(\(value) & 1)" : value
       return "vstore16(\(stored), 0, \(place.name)_p + (\(address(place, base: "b", k: nil, l: l))));"

@@ -54,6 +54,12 @@ extension Planner {
         partPosition = [.scratch, .long(scratch(form.segments * outerCount * 8) / 8)]
       }
     }
+    if style == .cpu && form.isColumns && step.kind == .sum && step.dtype == .float32,
+      let value = point.evaluateVector(step.prologue, register: "r", base: "c", k: "k", l: "0")
+    {
+      let text = value.statements + ["const float16 value = \(value.outputs[0]);"]
+      macros.append(("VALUE_VECTOR(k)", text.joined(separator: " ")))
+    }
     let kernel = KernelText(files: ["reduce"], macros: macros)
     let arguments =
       common + (isPartial ? part + partPosition : [])
@@ -128,7 +134,11 @@ struct ReduceForm {
       if case .load(let i) = instruction { return i }
       return nil
     }
-    let innerFast = loads.contains { operands[$0].strides[outer.count + inner.count - 1] == 1 }
+    // What is the same for all outer points is small, and lies in the cache however it is read.
+    let innerFast = loads.contains { load in
+      let strides = operands[load].strides
+      return strides[outer.count + inner.count - 1] == 1 && strides[..<outer.count].contains { $0 != 0 }
+    }
     let outerFast = loads.contains { operands[$0].strides[outer.count - 1] == 1 }
     let (outerCount, innerCount) = (outer.reduce(1, *), inner.reduce(1, *))
     let units: Int

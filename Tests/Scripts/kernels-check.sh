@@ -81,6 +81,9 @@ check_all() {
           check reduce -DT="$type" $style $partial -DFORM_$form -DWIDTH=64 "${reduction[@]}" "${best[@]}"
         done
       done
+      [ "$type$style" = float-DSTYLE_CPU ] &&
+        check reduce -DT=float $style -DFORM_COLUMNS "${reduction[@]}" "${sum[@]}" -UCOLUMNS -DCOLUMNS=16 \
+          '-DVALUE_VECTOR(k)=const float16 value = vload16(0, from + (k));'
       for reverse in '' -DREVERSE; do check scan -DT="$type" $style $reverse "${sum[@]}"; done
       check sort -DT="$type" $style -DFORM_BLOCKS -DRUN=16 '-DBEFORE(a, b)=((a) < (b))'
       check sort -DT="$type" $style -DFORM_MERGE '-DBEFORE(a, b)=((a) < (b))'

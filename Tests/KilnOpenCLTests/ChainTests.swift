@@ -1,0 +1,53 @@
+import Testing
+
+@testable import KilnEngine
+@testable import KilnOpenCL
+
+/// Launches of one work-item each that become one: a recurrent network's time steps.
+@Suite(.serialized) struct ChainTests {
+  private func steps(_ x: Tensor, _ w: Tensor, alone: Bool) throws -> Tensor {
+    var h = x[0]
+    for t in 1..<x.shape[0] {
+      h = tanh(matmul(h, w) + x[t])
+      if alone { try evaluate(h) }
+    }
+    return h
+  }
+
+  @Test(arguments: [(5, 20), (7, 40), (32, 50)])
+  func timeStepsAreOneLaunchAndTheSameBits(_ batch: Int, _ width: Int) throws {
+    let driver = try #require(try Drivers.required().first { $0.style == .cpu })
+    let device = Device(driver)
+    let generator = RandomGenerator(seed: 3)
+    let x = Tensor.randomNormal([9, batch, width], generator: generator, on: device)
+    let w = Tensor.randomNormal([width, width], generator: generator, on: device) * 0.2
+    try evaluate(x, w)
+    let chained = try steps(x, w, alone: false)
+    let program = try program(for: [chained])
+    let compiled = try #require(try driver.compile(program) as? OpenCLProgram)
+    // The first one reads an input and the last one writes the output; those between differ in offsets alone.
+    #expect(program.steps.count == 8)
+    #expect(compiled.launches == 3)
+    #expect(try chained.doubles() == steps(x, w, alone: true).doubles())
+  }
+
+  /// A product with other operands in between ends a chain.
+  @Test func othersStayApart() throws {
+    let driver = try #require(try Drivers.required().first { $0.style == .cpu })
+    let device = Device(driver)
+    let generator = RandomGenerator(seed: 4)
+    let x = Tensor.randomNormal([4, 20], generator: generator, on: device)
+    let weights = (0..<6).map { _ in Tensor.randomNormal([20, 20], generator: generator, on: device) * 0.2 }
+    try evaluate(x)
+    try weights.forEach { try evaluate($0) }
+    let y = weights.reduce(x) { tanh(matmul($0, $1)) }
+    let compiled = try #require(try driver.compile(try program(for: [y])) as? OpenCLProgram)
+    #expect(compiled.launches == 6)
+    var expected = x
+    for w in weights {
+      expected = tanh(matmul(expected, w))
+      try evaluate(expected)
+    }
+    #expect(try y.doubles() == expected.doubles())
+  }
+}
