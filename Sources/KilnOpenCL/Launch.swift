@@ -26,6 +26,9 @@ struct Launch: Sendable {
   var note = ""
   /// The kernel that stands for several such launches in a row: see LaunchChains.
   var chained: KernelText?
+  /// Of a chain: the launches that it stands for, and the run-time scalars that must be equal in a run for it to do so.
+  var apart: [Launch] = []
+  var equalScalars: [[Int]] = []
 }
 
 /// What the plans of the families write to.

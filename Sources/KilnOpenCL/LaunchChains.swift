@@ -38,6 +38,9 @@ extension Planner {
       if let kernel = first.chained, deltas.count > 1 {
         var launch = first
         launch.kernel = kernel
+        launch.apart = Array(launches[begin..<(begin + deltas.count)])
+        launch.equalScalars = Launch.scalars(of: launch.apart)
+        if launch.equalScalars.isEmpty { launch.apart = [] }
         launch.arguments += [.table, .long(enter(deltas.flatMap { $0 })), .long(deltas.count)]
         if !launch.note.isEmpty { launch.note += ", \(deltas.count) times" }
         result.append(launch)
@@ -65,11 +68,23 @@ extension Launch {
         steps.append((bytes - byteBase) / size + elements - base)
       case (.buffer(let slot), .buffer(let other)):
         if Launch.places(slot, other) == nil { return nil }
+      case (.scalar, .scalar): continue
       default:
         if here != there { return nil }
       }
     }
     return steps
+  }
+
+  /// The scalars that stand in one place of the launches, for each place where there are several: every number in a graph
+  /// is a scalar of its own, though it may be the same number at each time step.
+  fileprivate static func scalars(of launches: [Launch]) -> [[Int]] {
+    let places = launches.map { launch in
+      launch.arguments.compactMap { argument in
+        if case .scalar(let scalar) = argument { scalar } else { nil }
+      }
+    }
+    return places[0].indices.map { place in Set(places.map { $0[place] }).sorted() }.filter { $0.count > 1 }
   }
 
   /// Where in one buffer the two begin, in bytes, or `nil` if they are in different ones.

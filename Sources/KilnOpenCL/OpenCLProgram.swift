@@ -15,6 +15,9 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
     let note: String
     /// Arguments that depend on the run, with the bits set last (0 for none yet).
     var variable: [(index: UInt32, argument: Argument, bits: UInt64)] = []
+    /// Of a chain: what runs in its place if scalars of one list differ.
+    var apart: [Step] = []
+    var equalScalars: [[Int]] = []
     init(kernel: kcl_kernel, _ launch: Launch) {
       (self.kernel, global, local) = (kernel, launch.global, launch.local)
       note = launch.note.isEmpty ? "" : "\(launch.note): \(launch.kernel.name) \(launch.global)"
@@ -34,23 +37,29 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
     self.program = program
     scratchBytes = plan.scratchBytes
     canFault = plan.canFault
-    let programs = try library.programs(for: plan.launches.map(\.kernel))
+    let programs = try library.programs(for: plan.launches.flatMap { [$0.kernel] + $0.apart.prefix(1).map(\.kernel) })
     built = Array(programs.values)
     table = try driver.upload(plan.table.map(Int64.init))
     for launch in plan.launches {
-      guard let program = programs[launch.kernel.name] else { continue }
-      var code: Int32 = 0
-      guard let kernel = kcl_create_kernel(program.handle, launch.kernel.name, &code) else {
-        throw DeviceError.driverCall(
-          device: driver.name, call: "clCreateKernel(\(launch.kernel.name))", code: Int(code),
-          name: OpenCLCode.name(code))
-      }
-      let step = Step(kernel: kernel, launch)
+      let step = try prepare(launch, programs)
+      step.apart = try launch.apart.map { try prepare($0, programs) }
+      step.equalScalars = launch.equalScalars
       steps.append(step)
-      for (index, argument) in launch.arguments.enumerated() {
-        try prepare(argument, UInt32(index), step)
-      }
     }
+  }
+
+  private func prepare(_ launch: Launch, _ programs: [String: BuiltProgram]) throws -> Step {
+    var code: Int32 = 0
+    guard let program = programs[launch.kernel.name],
+      let kernel = kcl_create_kernel(program.handle, launch.kernel.name, &code)
+    else {
+      throw DeviceError.driverCall(
+        device: driver.name, call: "clCreateKernel(\(launch.kernel.name))", code: Int(code),
+        name: OpenCLCode.name(code))
+    }
+    let step = Step(kernel: kernel, launch)
+    for (index, argument) in launch.arguments.enumerated() { try prepare(argument, UInt32(index), step) }
+    return step
   }
 
   /// Sets an argument that is the same in every run; notes the others.
@@ -87,7 +96,7 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
       let arena = try bindings.arena.map { try driver.block(of: $0) }
       let scratch = scratchBytes > 0 ? try driver.scratch(scratchBytes) : table.block
       if canFault { driver.markFaulting() }
-      for step in steps {
+      func run(_ step: Step) throws {
         for i in step.variable.indices {
           let (index, argument, bits) = step.variable[i]
           switch argument {
@@ -127,6 +136,12 @@ final class OpenCLProgram: CompiledProgram, @unchecked Sendable {  // changed on
         } else {
           try driver.enqueue(step.kernel, global: step.global, local: step.local)
         }
+      }
+      for step in steps {
+        let isWhole = step.equalScalars.allSatisfy { list in
+          list.allSatisfy { bindings.scalars[$0] == bindings.scalars[list[0]] }
+        }
+        if isWhole { try run(step) } else { try step.apart.forEach(run) }
       }
       try driver.flush()
     }

@@ -31,6 +31,28 @@ import Testing
     #expect(try chained.doubles() == steps(x, w, alone: true).doubles())
   }
 
+  /// Each factor is a scalar of its own: one launch while they are equal, and else one for each time step.
+  @Test func scalarsMayDiffer() throws {
+    let driver = try #require(try Drivers.required().first { $0.style == .cpu })
+    let device = Device(driver)
+    let x = Tensor.randomNormal([9, 6, 20], generator: RandomGenerator(seed: 3), on: device)
+    let w = Tensor.randomNormal([20, 20], generator: RandomGenerator(seed: 4), on: device)
+    try evaluate(x, w)
+    func steps(_ factors: [Double], alone: Bool) throws -> [Double] {
+      var h = x[0]
+      for (t, factor) in factors.enumerated() {
+        h = (matmul(h, w) + x[t + 1]) * factor
+        if alone { try evaluate(h) }
+      }
+      return try h.doubles()
+    }
+    for factors in [
+      [Double](repeating: 0.3, count: 8), (1...8).map { 0.1 * Double($0) }, [0.3] + [Double](repeating: 0.2, count: 7),
+    ] {
+      #expect(try steps(factors, alone: false) == steps(factors, alone: true), "factors \(factors)")
+    }
+  }
+
   /// A product with other operands in between ends a chain.
   @Test func othersStayApart() throws {
     let driver = try #require(try Drivers.required().first { $0.style == .cpu })
