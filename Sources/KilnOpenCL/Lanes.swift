@@ -42,12 +42,10 @@ extension Expression {
 extension UnaryOp {
   fileprivate var hasVectorText: Bool {
     switch self {
-    case .negate, .abs, .square, .reciprocal, .sqrt, .rsqrt, .relu, .floor, .ceil, .round, .isNaN, .isFinite,
-      .logicalNot,
-      .exp, .expm1, .tanh, .sigmoid, .erf:
-      true
-    // A predicate as a number is -1 in a vector; the driver's own functions may differ from those for one element.
-    case .sign, .log, .log1p, .sin, .cos, .tan, .erfInverse, .softplus, .logSigmoid: false
+    case .negate, .abs, .square, .reciprocal, .sqrt, .rsqrt, .relu, .floor, .ceil, .round, .isNaN, .isFinite: true
+    case .logicalNot, .exp, .expm1, .tanh, .sigmoid, .erf, .gelu, .geluDerivative: true
+    // A predicate that is used as a number is -1 in a vector; a driver's own functions may differ from those for one element.
+    default: false
     }
   }
 }
@@ -58,7 +56,7 @@ extension BinaryOp {
     case .add, .subtract, .multiply, .divide, .maximum, .minimum, .equal, .notEqual, .and, .or, .xor: true
     // True is less than false in a mask.
     case .less, .lessEqual, .greater, .greaterEqual: dtype == .float32
-    case .remainder, .power, .arctangent2: false
+    default: false
     }
   }
 }
