@@ -45,6 +45,69 @@ static void taps(int64_t out, int64_t stride, int64_t pad, int64_t dilation, int
     }                                                                                                                  \
   }
 
+// Windows that reach a row of results through one tap: those from `first` to before the end that is returned.
+static int64_t tapped(const kv_pooling* s, int64_t kx, int64_t* first) {
+  const int64_t place = kx * s->dilation_x - s->pad_left, last = s->width - 1 - place;
+  *first = place >= 0 ? 0 : (-place + s->stride_x - 1) / s->stride_x;
+  const int64_t end = last < 0 ? 0 : last / s->stride_x + 1;
+  return end < s->out_width ? end : s->out_width;
+}
+// The same loop with a step that the compiler knows, where it is a usual one.
+#define BY_STEPS(...)                                                                                                  \
+  if (s->stride_x == 1) {                                                                                              \
+    const int64_t step = 1;                                                                                            \
+    for (int64_t j = first; j < end; j++) __VA_ARGS__;                                                                 \
+  } else if (s->stride_x == 2) {                                                                                       \
+    const int64_t step = 2;                                                                                            \
+    for (int64_t j = first; j < end; j++) __VA_ARGS__;                                                                 \
+  } else {                                                                                                             \
+    const int64_t step = s->stride_x;                                                                                  \
+    for (int64_t j = first; j < end; j++) __VA_ARGS__;                                                                 \
+  }
+// Maxima, means or what is shared out of one plane, a row of results and a tap at a time: every window meets its taps
+// in their order. The rows of x come from or go to `plane`, those of results lie in `results`; `row` has room for one.
+#define POOL_ROWS(T, NAME, NOTHING)                                                                                    \
+  static void NAME(const kv_pooling* s, T* restrict plane, T* restrict results, T* restrict row) {                     \
+    const bool shares = s->kind == KV_POOL_AVERAGE_GRADIENT, most = s->kind == KV_POOL_MAX;                            \
+    for (int64_t i = 0; i < s->out_height; i++, results += s->out_width) {                                             \
+      int64_t y0, y1, oy, x0, x1, ox;                                                                                  \
+      taps(i, s->stride_y, s->pad_top, s->dilation_y, s->kernel_height, s->height, &y0, &y1, &oy);                     \
+      for (int64_t j = 0; j < s->out_width; j++) row[j] = shares ? results[j] : most ? (T)NOTHING : 0;                 \
+      if (!most) {                                                                                                     \
+        /* Until the sums are divided the results hold how many numbers each is of. */                                 \
+        for (int64_t j = 0; j < s->out_width; j++) {                                                                   \
+          taps(j, s->stride_x, s->pad_left, s->dilation_x, s->kernel_width, s->width, &x0, &x1, &ox);                  \
+          int64_t count = s->count_padding ? s->kernel_height * s->kernel_width : (y1 - y0) * (x1 - x0);               \
+          if (count < 1) count = 1;                                                                                    \
+          if (shares)                                                                                                  \
+            row[j] /= (T)count;                                                                                        \
+          else                                                                                                         \
+            results[j] = (T)count;                                                                                     \
+        }                                                                                                              \
+      }                                                                                                                \
+      for (int64_t ky = y0; ky < y1; ky++) {                                                                           \
+        for (int64_t kx = 0; kx < s->kernel_width; kx++) {                                                             \
+          int64_t first, end = tapped(s, kx, &first);                                                                  \
+          T* x = plane + (oy + ky * s->dilation_y) * s->width + kx * s->dilation_x - s->pad_left;                      \
+          if (shares) {                                                                                                \
+            BY_STEPS(x[j * step] += row[j])                                                                            \
+          } else if (most) {                                                                                           \
+            BY_STEPS({                                                                                                 \
+              const T v = x[j * step];                                                                                 \
+              row[j] = (v > row[j]) | ((v != v) & (row[j] == row[j])) ? v : row[j];                                    \
+            })                                                                                                         \
+          } else {                                                                                                     \
+            BY_STEPS(row[j] += x[j * step])                                                                            \
+          }                                                                                                            \
+        }                                                                                                              \
+      }                                                                                                                \
+      if (shares) continue;                                                                                            \
+      for (int64_t j = 0; j < s->out_width; j++) results[j] = most ? row[j] : row[j] / results[j];                     \
+    }                                                                                                                  \
+  }
+POOL_ROWS(float, pool_rows_f32, -INFINITY)
+POOL_ROWS(double, pool_rows_f64, -INFINITY)
+
 #define POOLING(T, NOTHING)                                                                                            \
   {                                                                                                                    \
     const int64_t plane = s->height * s->width, out_plane = s->out_height * s->out_width;                              \
@@ -122,6 +185,27 @@ static void halving_task(void* context, long p, int thread) {
   }
 }
 
+// Rows of results that are long enough for loops along them.
+static bool is_by_rows(const kv_pooling* s) {
+  return (s->dtype == KV_F32 || s->dtype == KV_F64) && s->kind != KV_POOL_MAX_GRADIENT &&
+         s->kind != KV_POOL_MAX_GATHER && s->out_width >= 8;
+}
+static void rows_task(void* context, long p, int thread) {
+  const pooling_job* job = context;
+  const kv_pooling* s = job->s;
+  const int64_t plane = p * s->height * s->width, results = p * s->out_height * s->out_width;
+  const bool shares = s->kind == KV_POOL_AVERAGE_GRADIENT;
+  char* x = shares ? job->y : (char*)job->a;
+  char* y = shares ? (char*)job->a : job->y;
+  const int64_t size = kv_size(s->dtype);
+  if (shares) memset(x + plane * size, 0, (size_t)(s->height * s->width * size));
+  if (s->dtype == KV_F32) {
+    pool_rows_f32(s, (float*)x + plane, (float*)y + results, (float*)kv_scratch(thread));
+  } else {
+    pool_rows_f64(s, (double*)x + plane, (double*)y + results, (double*)kv_scratch(thread));
+  }
+}
+
 static void pooling_task(void* context, long p, int thread) {
   const pooling_job* job = context;
   const kv_pooling* s = job->s;
@@ -135,11 +219,13 @@ static void pooling_task(void* context, long p, int thread) {
   }
 }
 
+int64_t kv_pooling_scratch(const kv_pooling* s) { return s->out_width * kv_size(s->dtype); }
+
 void kv_run_pooling(const kv_pooling* s, const void* a, const void* b, void* y) {
   pooling_job job = {s, a, b, y};
   double work =
       (double)s->planes * (double)(s->out_height * s->out_width) * (double)(s->kernel_height * s->kernel_width);
-  kv_task task = is_halving(s) ? halving_task : pooling_task;
+  kv_task task = is_halving(s) ? halving_task : is_by_rows(s) ? rows_task : pooling_task;
   if (work < 8192) {
     for (long p = 0; p < s->planes; p++) task(&job, p, 0);
   } else {

@@ -77,7 +77,7 @@ final class PoolRun: CPUStep {
   private var step: kv_pooling
   private let inputs: [Place]
   private let output: Place
-  let scratchBytes = 0
+  let scratchBytes: Int
 
   init(_ pool: PoolStep, _ slots: SlotTable) {
     let p = pool.pool
@@ -97,6 +97,7 @@ final class PoolRun: CPUStep {
     (step.stride_y, step.stride_x) = (Int64(p.strideY), Int64(p.strideX))
     (step.dilation_y, step.dilation_x) = (Int64(p.dilationY), Int64(p.dilationX))
     (step.pad_top, step.pad_left) = (Int64(p.padTop), Int64(p.padLeft))
+    scratchBytes = Int(kv_pooling_scratch(&step))
     inputs = pool.inputs.map { Place($0, slots) }
     output = Place(pool.output, slots)
   }

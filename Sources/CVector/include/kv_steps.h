@@ -86,5 +86,7 @@ typedef struct {
   int64_t kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left;
 } kv_pooling;
 void kv_run_pooling(const kv_pooling* step, const void* a, const void* b, void* y);
+// Bytes for each thread.
+int64_t kv_pooling_scratch(const kv_pooling* step);
 
 #endif
