@@ -65,25 +65,25 @@ static int64_t tapped(const kv_pooling* s, int64_t kx, int64_t* first) {
     for (int64_t j = first; j < end; j++) __VA_ARGS__;                                                                 \
   }
 // Maxima, means or what is shared out of one plane, a row of results and a tap at a time: every window meets its taps
-// in their order. The rows of x come from or go to `plane`, those of results lie in `results`; `row` has room for one.
+// in their order. The rows of x come from or go to `plane`, those of results lie in `results`; `row` has room for two.
 #define POOL_ROWS(T, NAME, NOTHING)                                                                                    \
   static void NAME(const kv_pooling* s, T* restrict plane, T* restrict results, T* restrict row) {                     \
     const bool shares = s->kind == KV_POOL_AVERAGE_GRADIENT, most = s->kind == KV_POOL_MAX;                            \
+    /* How many numbers of a row of x a window is of. */                                                               \
+    T* counts = row + s->out_width;                                                                                    \
+    for (int64_t j = 0; j < s->out_width && !most; j++) {                                                              \
+      int64_t x0, x1, ox;                                                                                              \
+      taps(j, s->stride_x, s->pad_left, s->dilation_x, s->kernel_width, s->width, &x0, &x1, &ox);                      \
+      counts[j] = (T)(s->count_padding ? s->kernel_width : x1 > x0 ? x1 - x0 : 1);                                     \
+    }                                                                                                                  \
     for (int64_t i = 0; i < s->out_height; i++, results += s->out_width) {                                             \
-      int64_t y0, y1, oy, x0, x1, ox;                                                                                  \
+      int64_t y0, y1, oy;                                                                                              \
       taps(i, s->stride_y, s->pad_top, s->dilation_y, s->kernel_height, s->height, &y0, &y1, &oy);                     \
-      for (int64_t j = 0; j < s->out_width; j++) row[j] = shares ? results[j] : most ? (T)NOTHING : 0;                 \
-      if (!most) {                                                                                                     \
-        /* Until the sums are divided the results hold how many numbers each is of. */                                 \
-        for (int64_t j = 0; j < s->out_width; j++) {                                                                   \
-          taps(j, s->stride_x, s->pad_left, s->dilation_x, s->kernel_width, s->width, &x0, &x1, &ox);                  \
-          int64_t count = s->count_padding ? s->kernel_height * s->kernel_width : (y1 - y0) * (x1 - x0);               \
-          if (count < 1) count = 1;                                                                                    \
-          if (shares)                                                                                                  \
-            row[j] /= (T)count;                                                                                        \
-          else                                                                                                         \
-            results[j] = (T)count;                                                                                     \
-        }                                                                                                              \
+      const T lines = (T)(s->count_padding ? s->kernel_height : y1 > y0 ? y1 - y0 : 1);                                \
+      if (shares) {                                                                                                    \
+        for (int64_t j = 0; j < s->out_width; j++) row[j] = results[j] / (lines * counts[j]);                          \
+      } else {                                                                                                         \
+        for (int64_t j = 0; j < s->out_width; j++) row[j] = most ? (T)NOTHING : 0;                                     \
       }                                                                                                                \
       for (int64_t ky = y0; ky < y1; ky++) {                                                                           \
         for (int64_t kx = 0; kx < s->kernel_width; kx++) {                                                             \
@@ -101,8 +101,11 @@ static int64_t tapped(const kv_pooling* s, int64_t kx, int64_t* first) {
           }                                                                                                            \
         }                                                                                                              \
       }                                                                                                                \
-      if (shares) continue;                                                                                            \
-      for (int64_t j = 0; j < s->out_width; j++) results[j] = most ? row[j] : row[j] / results[j];                     \
+      if (most) {                                                                                                      \
+        memcpy(results, row, (size_t)s->out_width * sizeof(T));                                                        \
+      } else if (!shares) {                                                                                            \
+        for (int64_t j = 0; j < s->out_width; j++) results[j] = row[j] / (lines * counts[j]);                          \
+      }                                                                                                                \
     }                                                                                                                  \
   }
 POOL_ROWS(float, pool_rows_f32, -INFINITY)
@@ -219,7 +222,7 @@ static void pooling_task(void* context, long p, int thread) {
   }
 }
 
-int64_t kv_pooling_scratch(const kv_pooling* s) { return s->out_width * kv_size(s->dtype); }
+int64_t kv_pooling_scratch(const kv_pooling* s) { return 2 * s->out_width * kv_size(s->dtype); }
 
 void kv_run_pooling(const kv_pooling* s, const void* a, const void* b, void* y) {
   pooling_job job = {s, a, b, y};
