@@ -19,6 +19,8 @@
 #define THIN_ROWS 64
 #define THIN_COLUMNS 64
 #define THIN_BYTES (512 << 10)
+// Columns of a right-hand side that is read where it lies.
+#define NARROW 512
 // A copy's lines are an odd number of cache lines apart.
 #define GAP 16
 
@@ -135,8 +137,8 @@ static void packed_task(void* context, long task, int thread) {
   char* scratch = kv_scratch(thread);
   float *panels = (float*)(scratch + frame_bytes(s)), *copy = panels + panel_bytes(s) / 4;
   const bool copies = is_crowded(&s->lhs) && s->lhs.row != s->lhs.column && n >= 128;
-  // Few rows read the right-hand side so rarely that copying it would not pay.
-  const bool in_place = s->m <= THIN_ROWS && s->rhs.column == 1;
+  // Few rows read the right-hand side so rarely that copying it would not pay; a narrow one is as near without.
+  const bool in_place = s->rhs.column == 1 && (s->m <= THIN_ROWS || s->rhs.row < NARROW);
   kv_frame* frame = NULL;
   if (s->has_epilogue) {
     frame = kv_frame_begin(&s->epilogue, job->binding, scratch);
