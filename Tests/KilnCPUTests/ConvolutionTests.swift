@@ -32,10 +32,10 @@ import Testing
     Size(stride: (2, 2), pad: (0, 0), out: (4, 3)), Size(height: 1, width: 20, kernel: (1, 5), pad: (0, 2)),
     Size(batch: 9, channels: 3, height: 5, width: 5, filters: 2),
     // Transformed tiles: whole images and strips of one, odd sizes, channels that fill no vector.
-    Size(batch: 9, channels: 16, height: 9, width: 10, filters: 24),
-    Size(batch: 17, channels: 29, height: 8, width: 7, filters: 16, pad: (0, 0)),
+    Size(batch: 16, channels: 16, height: 9, width: 10, filters: 24),
+    Size(batch: 17, channels: 29, height: 10, width: 9, filters: 16, pad: (0, 0)),
     Size(batch: 8, channels: 16, height: 41, width: 40, filters: 16, pad: (2, 1)),
-    Size(batch: 8, channels: 64, height: 12, width: 11, filters: 48, pad: (1, 0), out: (12, 10)),
+    Size(batch: 9, channels: 64, height: 12, width: 11, filters: 48, pad: (1, 0), out: (12, 10)),
     // Points by pairs of rows.
     Size(batch: 9, channels: 16, height: 12, width: 13, filters: 32, stride: (2, 2)),
     Size(batch: 8, channels: 30, height: 9, width: 8, filters: 15, kernel: (5, 2), stride: (2, 2), pad: (0, 0)),

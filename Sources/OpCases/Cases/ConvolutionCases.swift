@@ -78,8 +78,8 @@ enum ConvolutionCases {
         plane(
           "many points, several images to a line", [[[9, 6, 7, 7], [6, 6, 3, 3]]], Window(pad: (1, 1)), order: 1),
         // Enough channels and images for products of transformed tiles.
-        plane("3x3 tiles", [[[9, 17, 9, 12], [31, 17, 3, 3]]], Window(pad: (1, 1)), order: 1),
-        plane("3x3 tiles, no padding", [[[16, 48, 7, 6], [16, 48, 3, 3]]], Window(), order: 1),
+        plane("3x3 tiles", [[[16, 16, 9, 12], [24, 16, 3, 3]]], Window(pad: (1, 1)), order: 1),
+        plane("3x3 tiles, no padding", [[[16, 48, 10, 11], [16, 48, 3, 3]]], Window(), order: 1),
         plane(
           "stride 2, rows by pairs", [[[9, 16, 9, 12], [31, 16, 3, 3]]], Window(stride: (2, 2), pad: (1, 1)), order: 1),
         plane("many points, several lines", [[[10, 6, 22, 23], [8, 6, 2, 3]]], Window(pad: (0, 1)), order: 1),
