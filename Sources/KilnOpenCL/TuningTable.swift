@@ -161,15 +161,16 @@ extension OpenCLDriver {
 }
 
 /// A driver's device, queue and memory, with tiles of its own: for tuning, and to test tiles.
-public final class TiledDriver: DeviceDriver {
-  private let base: OpenCLDriver
+public final class TiledDriver: ForwardingDriver {
+  private let driver: OpenCLDriver
+  public var base: any DeviceDriver { driver }
   private let tiling: Tiling
   public let name: String
 
   /// All products have this tile, and a sum of so many segments if it is long enough; without a tile the vendor's,
   /// whatever was tuned. The tile must be of the driver's style.
   public init(_ base: OpenCLDriver, tile: TileShape? = nil, segments: Int = 1) {
-    self.base = base
+    driver = base
     let isUsable = tile?.style == base.style
     tiling = Tiling(
       vendor: base.tiling.vendor, sumVectors: base.tiling.sumVectors,
@@ -183,18 +184,7 @@ public final class TiledDriver: DeviceDriver {
     return (choice.shape, choice.segments)
   }
 
-  public var summary: String { base.summary }
-  public func supports(_ dtype: DType) -> Bool { base.supports(dtype) }
-  public func allocate(byteCount: Int) throws -> Buffer { try base.allocate(byteCount: byteCount) }
-  public func write(_ source: UnsafeRawBufferPointer, to buffer: Buffer, byteOffset: Int) throws {
-    try base.write(source, to: buffer, byteOffset: byteOffset)
-  }
-  public func read(_ buffer: Buffer, byteOffset: Int, into destination: UnsafeMutableRawBufferPointer) throws {
-    try base.read(buffer, byteOffset: byteOffset, into: destination)
-  }
   public func compile(_ program: Program) throws -> any CompiledProgram {
-    try base.compile(program, tiling: tiling)
+    try driver.compile(program, tiling: tiling)
   }
-  public func synchronize() throws { try base.synchronize() }
-  public func memoryUse() -> MemoryUse { base.memoryUse() }
 }
